@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -26,6 +26,7 @@ _BLANKS = str.maketrans({chr(c): " " for c in range(128) if not chr(c).isalnum()
 
 # A word with a digit or an underscore may be an id wherever it stands.
 _TELLING = re.compile(r"(?<!\S)[^\s\d_]*+\S+")
+_TELLING_SIGN = re.compile(r"[\d_]")
 # A bare number or word may be one, too, but only where the text says that a customer's id follows: "customer 1001".
 _ANNOUNCED = re.compile(
     r"(?:(?P<owner>\b(?:customer|client|member|user|person)\b)(?:'?s)?[\s_-]?)?"
@@ -34,6 +35,9 @@ _ANNOUNCED = re.compile(
 _LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)\s*[(\[]?$")
 # Begins with a letter or "#", at which alone a search tries it; `_ANNOUNCED` sees whether a word begins there.
 _ANNOUNCING = re.compile(r"(?:customer|client|member|user|person|id|number|no|ref|reference|#)(?:(?<=#)|\b)")
+_ANNOUNCING_WORDS: Final = frozenset(
+    ("customer", "client", "member", "user", "person", "id", "number", "no", "ref", "reference")
+)
 BEFORE_NUMBER: Final = frozenset(
     (
         *("is", "it's", "the", "a", "for", "of", "with", "has", "about", "and", "or", "by", "under"),
@@ -55,7 +59,12 @@ def find_mentions(text: str, *, is_word: Known, is_name: Known, is_id: Known) ->
     Names are found by given and family name in either order, in any case.
     """
     text = text[-LONGEST_SPOTTED:]
-    found = _ids(text, is_id)
+    plain = text.lower().translate(_BLANKS).split() if text.isascii() else None
+    announced = plain is None or "#" in text or not _ANNOUNCING_WORDS.isdisjoint(plain)
+    found = _ids(text, is_id, announced)
+    fewest = 1 if "'" in text else 2  # O'Brien is two words here
+    if plain is not None and sum(map(is_word, plain)) < fewest and not found:
+        return []  # which is most texts, and takes a tenth of what follows
     taken = [(start, end) for start, end, _ in found]
     for start, end, who in _names(text, is_word, is_name):
         if all(end <= a or start >= b for a, b in taken):
@@ -64,15 +73,25 @@ def find_mentions(text: str, *, is_word: Known, is_name: Known, is_id: Known) ->
     return list(dict.fromkeys(who for _, _, who in found))[:MOST_SPOTTED]
 
 
-def _ids(text: str, is_id: Known) -> list[tuple[int, int, Identifiers]]:
+def find_around(sign: re.Pattern[str], pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """The matches of a `pattern` that matches no space, looked for only between the spaces around a `sign`."""
+    reached = 0
+    for match in sign.finditer(text):
+        if match.start() >= reached:
+            end = text.find(" ", match.end())
+            reached = len(text) if end < 0 else end
+            yield from pattern.finditer(text, text.rfind(" ", 0, match.start()) + 1, reached)
+
+
+def _ids(text: str, is_id: Known, announced: bool) -> list[tuple[int, int, Identifiers]]:
     found = {}
-    for match in islice(_TELLING.finditer(text), _MOST_TRIED):
+    for match in islice(find_around(_TELLING_SIGN, _TELLING, text), _MOST_TRIED):
         bare = _POSSESSIVE.sub("", match[0].strip(_AROUND)).rstrip(_AROUND)
         if not bare.isdigit() and is_id(bare.casefold()):
             start = match.start() + match[0].index(bare)
             found[start] = (start, start + len(bare), Identifiers(customer_id=bare))
-    low = text.lower()
-    if len(low) != len(text):
+    low = text.lower() if announced else ""
+    if announced and len(low) != len(text):
         low = "".join(c.lower()[0] for c in text)
     for announcing in islice(_ANNOUNCING.finditer(low), _MOST_TRIED):
         cued = _ANNOUNCED.match(low, announcing.start())
@@ -92,9 +111,6 @@ def _ids(text: str, is_id: Known) -> list[tuple[int, int, Identifiers]]:
 
 
 def _names(text: str, is_word: Known, is_name: Known) -> list[tuple[int, int, Identifiers]]:
-    fewest = 1 if "'" in text else 2  # O'Brien is two words here
-    if text.isascii() and sum(map(is_word, text.lower().translate(_BLANKS).split())) < fewest:
-        return []  # which is most texts, and takes a tenth of what follows
     words = [(match[0], match.start()) for match in _WORD.finditer(text)]
     # Most words of a question are not in a customer's name; the loop below looks at the few that are.
     forms = {i: known for i, (word, _) in enumerate(words) if (known := _forms(word, is_word))}

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from tilores_core.chat.customer.tokens import TextScan
-from tilores_core.chat.customer.words import all_phrases, alternation, words_in_any
+from tilores_core.chat.customer.words import all_phrases, alternation, keywords, words_in_any
 
 _OTHER_NUMBER = re.compile(
     r"\b(?:account|acct|iban|card|loan|policy|invoice|order|case|ticket|reference|ref|ssn|contract|transaction|"
@@ -18,7 +18,7 @@ _OTHER_NUMBER = re.compile(
     r"[ ]?(?:is|was|of|:|=|#)?[ ]?$",
     re.IGNORECASE,
 )
-_OTHER_BEGINNINGS: Final = frozenset(
+_OTHER_BEGINNINGS: Final = keywords(
     (
         *("account", "acct", "iban", "card", "loan", "policy", "invoice", "order", "case", "ticket", "reference"),
         *("ref", "ssn", "contract", "transaction", "passport", "id", "social", "tax", "amount", "customer", "client"),
@@ -27,7 +27,7 @@ _OTHER_BEGINNINGS: Final = frozenset(
 )
 _CALL_WORDS: Final = ("call", "caller", "dial", "ring", "fax", "cell", "handy", "call back", "callback", "caller id")
 _PHONE_WORDS: Final = alternation((*all_phrases("phone"), *_CALL_WORDS))
-_PHONE_BEGINNINGS: Final = frozenset(
+_PHONE_BEGINNINGS: Final = keywords(
     re.findall(r"[^\W_]+", phrase)[0] for phrase in (*all_phrases("phone"), *_CALL_WORDS)
 )
 _PHONE_CUE = re.compile(
@@ -47,7 +47,7 @@ _THING_BEFORE = re.compile(
     r"(?:[ ]?(?:ending in|ending with|ends in|is|was|ist|lautet|est|es|è|é|of|with|has|having|:|=|\#|\())*[ ]?$",
     re.IGNORECASE,
 )
-_THING_WORDS: Final = frozenset(
+_THING_WORDS: Final = keywords(
     word + plural
     for thing in words_in_any("other_numbers")
     for word in re.findall(r"[^\W_]+", thing)

@@ -8,7 +8,6 @@ text says so: behind "invoice", "room" or "claim" it is something else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import islice
 from typing import Final, Literal, NamedTuple
 
@@ -23,7 +22,7 @@ from tilores_core.chat.customer.tokens import TextScan
 from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, data_of, keywords, words_in_any
 from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity import normalise_email, normalise_phone
-from tilores_core.identity.mentions import BEFORE_NUMBER
+from tilores_core.identity.mentions import BEFORE_NUMBER, find_around
 
 _MOST = 8  # of a kind, per text
 _CHANGED_TO = re.compile(
@@ -353,7 +352,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         token = f"{match[1]}-{match[2]}"
         found.append(Contact("customer_id", token, *match.span(), Strength.WEAK, hyphened=None))
         page.blank(*match.span())
-    for match in islice(_bare_ids(page.left), _MOST):
+    for match in islice(find_around(_MAYBE_BARE_ID, _BARE_ID, page.left), _MOST):
         token = match[0].rstrip("-_")
         if any(c.isdecimal() for c in token) and ("_" in token or "-" in token or token.upper() == token):
             if is_number_of_something(page, match.start()) or _THING_PREFIX.match(token):
@@ -366,17 +365,6 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             found.append(Contact("customer_id", token, match.start(), match.start() + len(token), strength))
             page.blank(*match.span())
     return found
-
-
-def _bare_ids(text: str) -> Iterator[re.Match[str]]:
-    """Words that may be ids: tried only around digits and lines that may be in one."""
-    reached = 0
-    for hint in _MAYBE_BARE_ID.finditer(text):
-        if hint.start() >= reached:
-            begin, end = text.rfind(" ", reached, hint.start()) + 1, text.find(" ", hint.end())
-            if match := _BARE_ID.search(text, max(begin, reached), len(text) if end < 0 else end):
-                reached = match.end()
-                yield match
 
 
 def _is_counted(page: TextScan, end: int) -> bool:

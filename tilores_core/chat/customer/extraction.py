@@ -24,6 +24,7 @@ from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.numbers import number_language, with_figures
 from tilores_core.chat.customer.references import beside, references
 from tilores_core.chat.customer.said import Said
+from tilores_core.chat.customer.spans import NameSpan, may_begin_name
 from tilores_core.chat.customer.tokens import TextScan, Word, split_words
 from tilores_core.chat.customer.unmarked import (
     MOST_DATES,
@@ -78,7 +79,7 @@ _PLACE_ENDS: Final = 3  # words of the longest place
 _REFERRING: Final = keywords(("this", "the", "that", "same"))
 _REFERRED: Final = keywords(("customer", "client", "caller", "person"))
 _CONTRACTED: Final = frozenset(["s", "t", "d", "ll", "m", "re", "ve", "e", "th", "st", "nd", "rd"])  # also "e-mail"
-_OWNER = re.compile(r"(?:^|and|about|for|of|no,?)[ ][^\W\d_]+['’]s|^[^\W\d_]+['’]s", re.IGNORECASE)
+_OWNER = re.compile(r"(?:(?:^|and|about|for|of|no,?)[ ]|^)([^\W\d_]+)['’]s", re.IGNORECASE)
 _CAPITAL = re.compile(r"[^\W\d_a-zß-ÿ][^\W\d_]*")
 
 
@@ -171,14 +172,14 @@ def extract(
         ids = [item for item in ids if item.strength or item.value.isdecimal() or item.value.casefold() in own]
     words: list[Word] = []
     names: list[NameSpan] = []
-    if spotted or _may_name(page, known):
+    contacts = [*emails, *phones, *parts, *ids]
+    if spotted or _may_name(page, known, sure=bool(spelled or contacts)):
         words = split_words(page, elided=known.language in ("fr", "it"))
         names = find_names(words, known)
         if names and says_parts(keys):
             names = with_parts_joined(page.left, names)
         if spelled:
             names += spelled_names(words, names, spelled)
-    contacts = [*emails, *phones, *parts, *ids]
     if contacts:
         names += beside_contacts(page, words, names, contacts, known)
 
@@ -344,14 +345,16 @@ def _place_of(phrase: str, text: str) -> int:
     return -1
 
 
-def _may_name(page: TextScan, known: Vocabulary) -> bool:
-    """Whether some word is left that is not one that is never a name: else nothing is looked at word by word."""
+def _may_name(page: TextScan, known: Vocabulary, *, sure: bool) -> bool:
+    """Whether some word that is left may be of a name: else nothing is looked at word by word. `sure`: it is of one
+    where it is not common."""
     low = page.words_left()
+    strange = low - known.common
     return (
-        not (low - known.common <= _CONTRACTED)
-        or not NAMES_TOO.isdisjoint(low)
-        or ("s" in low and _OWNER.search(page.left) is not None)
+        not NAMES_TOO.isdisjoint(low)
         or any(word.lower() not in known.never for word in _CAPITAL.findall(page.left))
+        or ("s" in low and any(owner.lower() not in known.never for owner in _OWNER.findall(page.left)))
+        or (not strange <= _CONTRACTED and (sure or may_begin_name(page, strange, known)))
     )
 
 

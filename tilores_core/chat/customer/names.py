@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tilores_core.chat.customer.spans import (
+    PREFIXES,
     SHORTEST_PART,
     NameSpan,
     is_alone,
@@ -46,7 +47,6 @@ _MOST_WORDS = 4  # particles not counted
 
 _CUED_SURELY = ("title", "certain")
 _CAMEL = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])")
-_PREFIXES: Final = frozenset(("o", "d", "mc", "mac"))  # of a family name, where speech has no apostrophes
 _NOT: Final = words_in_any("negators")
 SUFFIX_WORDS: Final = GENERATIONS.keys() | {"the"}
 _BETWEEN: Final = CONNECTING | {"or", "oder", "ou", "o", "of"}
@@ -284,7 +284,7 @@ class _Names:
                 continue
             if run[-1].owner or not word.joined or word.capital or len(word.text) > _LONGEST_WORD:
                 break
-            joins = word.low in PARTICLES or word.low in _PREFIXES
+            joins = word.low in PARTICLES or word.low in PREFIXES
             if not (joins and self._is_particle(j, run)) and word.low in common:
                 second = len(run) == 1 and self._family_name(run[0], word)
                 # A third word that may be the family name: "ann lee king" is not Ann Lee.
@@ -295,7 +295,7 @@ class _Names:
 
     def _is_particle(self, j: int, run: Sequence[Word]) -> bool:
         """ "anna van der berg", but not "edwina de" in a language where it is "of"."""
-        if len(run) > 1 and run[-1].low not in PARTICLES and self.words[j].low not in _PREFIXES:
+        if len(run) > 1 and run[-1].low not in PARTICLES and self.words[j].low not in PREFIXES:
             return False
         follower = self.words[j + 1] if j + 1 < len(self.words) else None
         return follower is not None and follower.joined and (

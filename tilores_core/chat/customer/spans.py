@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from tilores_core.chat.customer.tokens import Word, cue_before
+from tilores_core.chat.customer.tokens import TextScan, Word, cue_before
 from tilores_core.chat.customer.words import (
     ARTICLES,
     CONNECTING,
     DETERMINERS,
     FAMILY_NAMES,
     GIVEN_NAMES,
+    LANGUAGES,
     MODALS,
+    PARTICLES,
     RELATIONS,
     TAKING_BACK,
     THINGS,
@@ -21,10 +24,12 @@ from tilores_core.chat.customer.words import (
     WORDS_TOO,
     Vocabulary,
     is_unknown,
+    vocabulary,
 )
 from tilores_core.contracts import Strength
 from tilores_core.identity.names import fold
 
+PREFIXES: Final = frozenset(("o", "d", "mc", "mac"))  # of a family name, where speech has no apostrophes
 SHORTEST_PART = 3  # of a name written in one word
 _NAMING_PREPOSITIONS: Final = frozenset(
     ("for", "of", "about", "regarding", "für", "von", "pour", "para", "per", "voor")
@@ -35,7 +40,9 @@ _DOING: Final = frozenset(("does", "did", "do", "has", "will", "can", "should", 
 _PERSONAL: Final = frozenset(
     ("owe", "pay", "paid", "want", "need", "live", "prefer", "call", "called", "earn", "own")
 )
+_MOST_AROUND: Final = 6  # words beside a name that is all that a message says
 _SWITCHING: Final = frozenset(("next", "then", "now"))
+_BEFORE_UNKNOWN: Final = _NAMING_PREPOSITIONS | _OTHERS | _SWITCHING | TAKING_BACK | CONNECTING
 _ASKING: Final = frozenset(("much", "when", "what", "why", "where", "how", "many", "soon", "often"))
 
 
@@ -119,7 +126,7 @@ def is_alone(words: Sequence[Word], run: Sequence[Word], vocabulary: Vocabulary)
     """Whether the message says nothing but the words of `run`."""
     first, last = run[0].start, run[-1].end
     courtesies = vocabulary.courtesies
-    return len(words) <= len(run) + 6 and all(
+    return len(words) <= len(run) + _MOST_AROUND and all(
         word.low in courtesies or word.low in TITLES for word in words if word.start < first or word.end > last
     )
 
@@ -137,6 +144,44 @@ def without_possessive(words: Sequence[Word], i: int, run: Sequence[Word], vocab
     endings = ["s"] + (["es"] if last.low.endswith(("ses", "xes", "zes", "ches", "shes")) else [])
     before = " ".join(word.text for word in run[:-1])
     return [f"{before} {last.text[: -len(ending)]}".strip() for ending in endings]
+
+
+def may_begin_name(page: TextScan, strange: frozenset[str], known: Vocabulary) -> bool:
+    """A cheap test for what is left of a text without capitals: whether one of the `strange` words, which are not
+    common, may begin a name. A single one does if it looks like one, or where `stands_as_name` or a cue says so."""
+    text, words, leading = page.left, page.order_left(), _leading(known.language)
+    if "'" in text or "-" in text or "s" in strange or not text.isascii():
+        return True
+    long = len(words) > _MOST_AROUND + 1
+    for i, word in enumerate(words):
+        if word not in strange:
+            continue
+        before, behind = words[i - 1] if i else "", words[i + 1] if i + 1 < len(words) else ""
+        if before in leading or _looks_like_name(word) or (behind and not _ends_name(behind, known)):
+            return True
+        if is_unknown(word) and not (long and before not in _BEFORE_UNKNOWN):
+            return True
+        if word[-1] == "s" and behind in known.subjects:
+            return True
+    return False
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _leading(language: str) -> frozenset[str]:
+    """Words behind which any word that is not common may be a name."""
+    return TITLES | _DOING | {cue[-1] for cue in vocabulary(language).cues}
+
+
+@lru_cache(maxsize=4096)
+def _looks_like_name(word: str) -> bool:
+    """Whether a word in lower case may be a name wherever it stands."""
+    given = word in GIVEN_NAMES or (word[-1] == "s" and (word[:-1] in GIVEN_NAMES or word[:-2] in GIVEN_NAMES))
+    return given or word in PARTICLES or split_given_prefix(word) is not None
+
+
+def _ends_name(word: str, known: Vocabulary) -> bool:
+    family = word in FAMILY_NAMES or word[:-1] in FAMILY_NAMES
+    return word in known.common and not (family or word in PARTICLES or word in PREFIXES)
 
 
 def is_given(word: Word) -> bool:

@@ -72,10 +72,10 @@ class TextScan:
         self.taken_back: set[int] = set()
         self._parts = _split(low)  # what stands between the runs, and the runs
         self.numeric = _DIGIT.search(low) is not None
-        self.words = _words_of(self._parts, self.numeric) if words is None else words
+        self.words = frozenset(_words_of(self._parts, self.numeric)) if words is None else words
         self.keywords = self.words & KEYWORDS
         self._runs: list[Token] | None = None
-        self._words_left = "", frozenset[str]()
+        self._left: tuple[str, list[str]] = "", []
 
     @property
     def runs(self) -> list[Token]:
@@ -95,11 +95,13 @@ class TextScan:
 
     def words_left(self) -> frozenset[str]:
         """The words in lower case of what is left."""
-        if self.left is self.text:
-            return self.words
-        if self._words_left[0] is not self.left:
-            self._words_left = self.left, _words_of(_split(self.left.lower()), self.numeric)
-        return self._words_left[1]
+        return self.words if self.left is self.text else frozenset(self.order_left())
+
+    def order_left(self) -> list[str]:
+        """The words in lower case of what is left, in order."""
+        if self._left[0] is not self.left:
+            self._left = self.left, _words_of(_split(self.left.lower()), self.numeric)
+        return self._left[1]
 
     def whole_words(self, *, elided: bool) -> list[Token]:
         """Words that may have digits and apostrophes in them; with `elided` French and Italian articles are apart."""
@@ -122,7 +124,9 @@ class TextScan:
         return joined
 
     def is_announced(self, start: int, pattern: re.Pattern[str], beginnings: Collection[str]) -> bool:
-        """Whether `pattern`, which begins with one of the words, ends right before `start`."""
+        """Whether `pattern`, which begins with one of the keywords, ends right before `start`."""
+        if self.keywords.isdisjoint(beginnings):
+            return False
         i = bisect_left(self.runs, (start,))
         while i and (begin := self.runs[i - 1][0]) >= start - _CUE_REACH:
             i -= 1
@@ -151,8 +155,8 @@ def _split(low: str) -> list[str]:
     return (_ASCII_RUN if low.isascii() else _RUN).split(low)
 
 
-def _words_of(parts: list[str], numeric: bool) -> frozenset[str]:
-    return frozenset([run for run in parts[1::2] if not run.isdecimal()] if numeric else parts[1::2])
+def _words_of(parts: list[str], numeric: bool) -> list[str]:
+    return [run for run in parts[1::2] if not run.isdecimal()] if numeric else parts[1::2]
 
 
 def matches_at(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
