@@ -106,7 +106,7 @@ def create_app(
             prewarming = build_prewarming(services, prewarm_plan, entries=entries, follows=not shared)
             host.services.open(calls=prewarming.calls, require_key=require_key)
             sync = EntrySync(services.store, entries) if shared else None
-            services.watch.add(prewarm_budget_check(lambda: prewarming.budget.is_spent))
+            services.watch.add(prewarm_budget_check, lambda: prewarming.budget.is_spent)
             warm_jobs = PrewarmJobs(prewarming, store=services.store, folder=folder, sync=sync)
             if metrics is not None:
                 metrics.watch(lambda: prewarm_samples(prewarming.statistics()))

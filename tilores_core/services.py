@@ -351,9 +351,9 @@ class _Opening:
     def _build_watch(self, alerts: AlertSink, engine: ChatEngine, cache: TieredCache) -> ConditionWatch:
         """What a process that goes on watches; a command does not start it."""
         watch = ConditionWatch(alerts)
-        watch.add(model_check(engine))
-        watch.add(source_check(engine, self._config.use.source))
-        watch.add(tier_check(cache))
+        watch.add(model_check, engine)
+        watch.add(source_check, engine, self._config.use.source)
+        watch.add(tier_check, cache)
         watch.add(grounding_check(engine, self._config.alerts))
         self._stack.push_async_callback(watch.aclose)
         return watch

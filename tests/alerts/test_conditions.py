@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -20,7 +20,6 @@ from tests.jobs.prewarm_world import one_list, talking, warming
 from tests.redis_server import RedisServer
 from tilores_core import Alert, ProviderQuotaError, ProviderUnavailableError, SourceUnavailableError
 from tilores_core.alerts.conditions import (
-    Check,
     ConditionWatch,
     grounding_check,
     model_check,
@@ -57,8 +56,8 @@ class Stage:
         self.clock = Clock(time.time())
         self.watch = ConditionWatch(self.sink, clock=self.clock)
 
-    def watching(self, check: Check) -> None:
-        self.watch.add(check)
+    def watching(self, check: Callable[..., AsyncIterator[Alert]], *arguments: Any, **options: Any) -> None:
+        self.watch.add(check, *arguments, **options)
 
     async def open(self) -> Kinds:
         """What is open in the store after a look."""
@@ -92,7 +91,7 @@ async def worker_that_is_gone_or_was_restarted(stage: Stage) -> AsyncIterator[Ki
 
 async def model_whose_breaker_is_open(stage: Stage) -> AsyncIterator[Kinds]:
     async with World(routing=RoutingTable(attempts=1, breaker_failures=1, breaker_seconds=0.05)) as world:
-        stage.watching(model_check(world.engine))
+        stage.watching(model_check, world.engine)
         world.provider.enqueue(ProviderUnavailableError("down", provider="fake"))
         with pytest.raises(ProviderUnavailableError):
             await world.ask()
@@ -107,7 +106,7 @@ async def model_whose_breaker_is_open(stage: Stage) -> AsyncIterator[Kinds]:
 
 async def account_that_is_used_up(stage: Stage) -> AsyncIterator[Kinds]:
     async with World(routing=RoutingTable(attempts=1, breaker_failures=1, breaker_seconds=0.05)) as world:
-        stage.watching(model_check(world.engine))
+        stage.watching(model_check, world.engine)
         world.provider.enqueue(ProviderQuotaError("used up", provider="fake"))
         with pytest.raises(ProviderQuotaError):
             await world.ask()
@@ -122,7 +121,7 @@ async def budget_of_pre_warming(stage: Stage) -> AsyncIterator[Kinds]:
     plan = one_list({"customer_id": "C-2001"}, {"customer_id": "EDW_HAWTHORNE_001"})
     plan = plan.model_copy(update={"budget": plan.budget.model_copy(update={"calls_per_hour": 1})})
     async with talking() as world, warming(world, plan) as service:
-        stage.watching(prewarm_budget_check(lambda: service.budget.is_spent))
+        stage.watching(prewarm_budget_check, lambda: service.budget.is_spent)
         yield {}
         await service.run()
         yield {"budget.spent": "LOW"}
@@ -132,7 +131,7 @@ async def budget_of_pre_warming(stage: Stage) -> AsyncIterator[Kinds]:
 
 async def source_that_fails_until_it_answers(stage: Stage) -> AsyncIterator[Kinds]:
     async with World() as world:
-        stage.watching(source_check(world.engine, "crm", clock=stage.clock))
+        stage.watching(source_check, world.engine, "crm", clock=stage.clock)
         world.crm.down = True
         with pytest.raises(SourceUnavailableError):
             await world.ask()
@@ -151,7 +150,7 @@ async def redis_that_is_gone_until_it_is_back(stage: Stage) -> AsyncIterator[Kin
         cache = TieredCache([("redis", host.build(CACHE, "redis"))], table=CacheTable())
         await cache.start()
         try:
-            stage.watching(tier_check(cache, clock=stage.clock))
+            stage.watching(tier_check, cache, clock=stage.clock)
             yield {}
             server.kill()
             yield {}

@@ -25,8 +25,8 @@ from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import AlertsTable
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
-from tilores_plugins.alerts.http_post import HttpPost
-from tilores_plugins.alerts.slack import SlackChannel
+from tilores_plugins.alerts.http_post import HttpChannel
+from tilores_plugins.alerts.slack import message
 
 async def main():
     folder, breaches = Path(sys.argv[1]), int(sys.argv[2])
@@ -35,7 +35,7 @@ async def main():
     store = LazyStore(store_address(None, folder))
     sink = AlertQueue(store, folder)
     sink.start()
-    channel = SlackChannel(HttpPost(sys.argv[3], seconds=60.0))
+    channel = HttpChannel(sys.argv[3], lambda notice: (message(notice), {}), seconds=60.0)
     alerting = system.AutomatedAlertingSystem(
         store, {"slack": channel}, AlertsTable(group_seconds=0.5), mark=WorkMark(folder, MARK)
     )

@@ -7,18 +7,20 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Final
+from typing import Final, ParamSpec
 
 import structlog
 
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import Alert, AlertSink
+from tilores_core.resilience import cancel_tasks
 from tilores_core.resilience.presence import WorkersSeen
 from tilores_core.settings import AlertsTable
 
 log = structlog.get_logger(part="alerts")
 
+P = ParamSpec("P")
 Check = Callable[[], AsyncIterator[Alert]]
 """The alerts whose condition holds now. It is asked every five seconds, and has a few of them to answer."""
 
@@ -43,8 +45,9 @@ class ConditionWatch:
         self._raised: dict[str, tuple[Check, float]] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, check: Check) -> None:
-        self._checks.append(check)
+    def add(self, check: Callable[P, AsyncIterator[Alert]], *arguments: P.args, **options: P.kwargs) -> None:
+        """Ask the check, with these arguments, from the next look on."""
+        self._checks.append(partial(check, *arguments, **options))
 
     def start(self) -> None:
         """Begin to watch; once is enough."""
@@ -54,10 +57,8 @@ class ConditionWatch:
 
     async def aclose(self) -> None:
         """Conditions that hold are left open: the next process sees whether they still do, or they expire."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await cancel_tasks(self._task)
+        self._task = None
 
     async def look(self) -> None:
         """Ask every check once."""
@@ -118,98 +119,84 @@ def worker_check(seen: Callable[[], WorkersSeen], *, clock: Callable[[], float] 
     return check
 
 
-def model_check(engine: ChatEngine) -> Check:
+async def model_check(engine: ChatEngine) -> AsyncIterator[Alert]:
     """`model.down`: its circuit breaker is open; CRITICAL when that is so of all models of `[use]`. `budget.spent`:
     the account at its provider is used up."""
-
-    async def check() -> AsyncIterator[Alert]:
-        models, conditions = engine.models, engine.conditions()
-        down = [
-            name
-            for name, known in engine.routes().items()
-            # Names that no provider lists come from callers.
-            if known["breaker"] != "closed" and (name in _chain(engine) or models.info(name) is not None)
-        ][:_MOST_MODELS]
-        all_down = set(_chain(engine)) <= set(down)
-        for name in down:
-            error = conditions[name].error if name in conditions else None
-            yield _holding(
-                kind="model.down",
-                severity="CRITICAL" if all_down and name in _chain(engine) else "HIGH",
-                title=f"Model {name} is not called: its last calls failed",
-                detail=f"last error: {error}" if error else "",
-                source="models",
-                model=name,
-            )
-            if error == "provider_quota":
-                yield _holding(
-                    kind="budget.spent",
-                    severity="HIGH",
-                    title=f"The account at {name.partition(':')[0]} is used up",
-                    detail="Add credit at the provider, or name another model in [use].",
-                    source="models",
-                    labels={"provider": name.partition(":")[0]},
-                )
-
-    return check
-
-
-def prewarm_budget_check(is_spent: Callable[[], bool]) -> Check:
-    """`budget.spent`: the hourly budget of pre-warming is used up; answers are made when they are asked for."""
-
-    async def check() -> AsyncIterator[Alert]:
-        if is_spent():
+    models, conditions = engine.models, engine.conditions()
+    down = [
+        name
+        for name, known in engine.routes().items()
+        # Names that no provider lists come from callers.
+        if known["breaker"] != "closed" and (name in _chain(engine) or models.info(name) is not None)
+    ][:_MOST_MODELS]
+    all_down = set(_chain(engine)) <= set(down)
+    for name in down:
+        error = conditions[name].error if name in conditions else None
+        yield _holding(
+            kind="model.down",
+            severity="CRITICAL" if all_down and name in _chain(engine) else "HIGH",
+            title=f"Model {name} is not called: its last calls failed",
+            detail=f"last error: {error}" if error else "",
+            source="models",
+            model=name,
+        )
+        if error == "provider_quota":
             yield _holding(
                 kind="budget.spent",
-                severity="LOW",
-                title="The hourly budget of pre-warming is used up",
-                detail="Customers are not warmed until the hour has passed; raise `budget` in the plan to warm more.",
-                source="prewarm",
+                severity="HIGH",
+                title=f"The account at {name.partition(':')[0]} is used up",
+                detail="Add credit at the provider, or name another model in [use].",
+                source="models",
+                labels={"provider": name.partition(":")[0]},
             )
 
-    return check
+
+async def prewarm_budget_check(is_spent: Callable[[], bool]) -> AsyncIterator[Alert]:
+    """`budget.spent`: the hourly budget of pre-warming is used up; answers are made when they are asked for."""
+    if is_spent():
+        yield _holding(
+            kind="budget.spent",
+            severity="LOW",
+            title="The hourly budget of pre-warming is used up",
+            detail="Customers are not warmed until the hour has passed; raise `budget` in the plan to warm more.",
+            source="prewarm",
+        )
 
 
 def _chain(engine: ChatEngine) -> tuple[str, ...]:
     return (engine.models.default, *engine.models.fallbacks)
 
 
-def source_check(engine: ChatEngine, name: str, *, clock: Callable[[], float] = time.time) -> Check:
+async def source_check(
+    engine: ChatEngine, name: str, *, clock: Callable[[], float] = time.time
+) -> AsyncIterator[Alert]:
     """`source.down`: the customer source has failed for ten seconds. It is asked again before that is said."""
-
-    async def check() -> AsyncIterator[Alert]:
-        condition = engine.source_condition
-        if condition.failing and clock() - condition.since >= _SURE_SECONDS:
-            await engine.probe_source(_PROBE_SECONDS)
-        if condition.failing and clock() - condition.since >= _SURE_SECONDS:
-            yield _holding(
-                kind="source.down",
-                severity="CRITICAL",
-                title=f"The customer source {name} does not answer",
-                detail=f"last error: {condition.error}",
-                source="source",
-                labels={"name": name},
-            )
-
-    return check
+    condition = engine.source_condition
+    if condition.failing and clock() - condition.since >= _SURE_SECONDS:
+        await engine.probe_source(_PROBE_SECONDS)
+    if condition.failing and clock() - condition.since >= _SURE_SECONDS:
+        yield _holding(
+            kind="source.down",
+            severity="CRITICAL",
+            title=f"The customer source {name} does not answer",
+            detail=f"last error: {condition.error}",
+            source="source",
+            labels={"name": name},
+        )
 
 
-def tier_check(cache: TieredCache, *, clock: Callable[[], float] = time.time) -> Check:
+async def tier_check(cache: TieredCache, *, clock: Callable[[], float] = time.time) -> AsyncIterator[Alert]:
     """`cache.tier_down`: a shared tier has not answered for ten seconds. Answers go on, only slower."""
-
-    async def check() -> AsyncIterator[Alert]:
-        for tier in await cache.probe(_PROBE_SECONDS):
-            if tier.condition.failing and clock() - tier.condition.since >= _SURE_SECONDS:
-                yield _holding(
-                    kind="cache.tier_down",
-                    severity="HIGH",
-                    title=f"Cache tier {tier.name} does not answer",
-                    detail=f"last error: {tier.condition.error}. Answers go on without it, only slower.",
-                    source="cache",
-                    labels={"tier": tier.label, "name": tier.name},
-                )
-
-    return check
+    for tier in await cache.probe(_PROBE_SECONDS):
+        if tier.condition.failing and clock() - tier.condition.since >= _SURE_SECONDS:
+            yield _holding(
+                kind="cache.tier_down",
+                severity="HIGH",
+                title=f"Cache tier {tier.name} does not answer",
+                detail=f"last error: {tier.condition.error}. Answers go on without it, only slower.",
+                source="cache",
+                labels={"tier": tier.label, "name": tier.name},
+            )
 
 
 def grounding_check(engine: ChatEngine, table: AlertsTable, *, clock: Callable[[], float] = time.monotonic) -> Check:

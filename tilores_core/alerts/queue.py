@@ -21,6 +21,7 @@ import structlog
 from tilores_core.alerts.spill import SpillFile, take_over
 from tilores_core.contracts import Alert
 from tilores_core.errors import TiloresError
+from tilores_core.resilience import cancel_tasks, wait_for_event
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import ALERTS, AlertReport
@@ -107,8 +108,7 @@ class AlertQueue:
         """Write what waits, to the store or else to the file."""
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_tasks(self._task)
         self._task = None
         if self._waiting:
             with contextlib.suppress(TimeoutError):
@@ -143,10 +143,7 @@ class AlertQueue:
         with contextlib.suppress(OSError):
             await self._take_over()
         while True:
-            try:
-                async with asyncio.timeout(_LOOK_FOR_OLD_SECONDS):
-                    await self._awake.wait()
-            except TimeoutError:
+            if not await wait_for_event(self._awake, _LOOK_FOR_OLD_SECONDS):
                 with contextlib.suppress(OSError):
                     await self._take_over()
                 continue

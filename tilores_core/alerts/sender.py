@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections import Counter, deque
@@ -16,6 +15,7 @@ import structlog
 from tilores_core.alerts.notices import group, notice_of, trace_of
 from tilores_core.contracts import AlertChannel, AlertNotice, Trace
 from tilores_core.errors import AlertChannelError, AlertRefusedError, TiloresError, error_code
+from tilores_core.resilience import wait_for_event
 from tilores_core.settings import AlertsTable
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ class ChannelSender:
             except TiloresError as error:  # the store: what was not noted as sent is sent again, with the same id
                 pause = _STORE_PAUSE
                 log.warning("alerts.store_failed", channel=self.name, error=error.message)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(pause, 0.05)):
-                    await self._awake.wait()
+            await wait_for_event(self._awake, max(pause, 0.05))
 
     async def step(self) -> float:
         """Send all that may be sent now; how many seconds until there may be more. Raises `StoreError`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from tilores_core.contracts import AlertChannel, Trace
 from tilores_core.errors import ConfigError, TiloresError
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import ALERTS as ROLE
-from tilores_core.resilience import Lease, acquire_lease
+from tilores_core.resilience import Lease, acquire_lease, cancel_tasks, wait_for_event
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import AlertsTable
 from tilores_core.store.lazy import LazyStore
@@ -125,9 +124,7 @@ class AutomatedAlertingSystem:
             for task in done - {lost}:
                 task.result()
         finally:
-            for task in (*tasks, lost):
-                task.cancel()
-            await asyncio.gather(*tasks, lost, return_exceptions=True)
+            await cancel_tasks(*tasks, lost)
 
     def senders(self, store: Store, fence: int) -> list[ChannelSender]:
         """One for each channel, under the lease with this fence."""
@@ -156,9 +153,7 @@ class AutomatedAlertingSystem:
                 self._mark.clear()
             for sender in senders:
                 sender.wake()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_QUIET_SECONDS if is_quiet else _LOOK_SECONDS):
-                    await self._changed.wait()
+            await wait_for_event(self._changed, _QUIET_SECONDS if is_quiet else _LOOK_SECONDS)
 
     async def plan(self, store: Store, fence: int) -> int:
         """Decide what is sent of every alert; how many of them something may have to be sent of later.

@@ -14,6 +14,7 @@ from tilores_core.metrics.family import Sample, Values, exposition, values_of
 from tilores_core.metrics.meters import BatchMeter, LoopLag, ModelLabels, ModelMeter, SourceMeter, process_samples
 from tilores_core.metrics.requests import RequestMeter
 from tilores_core.metrics.workers import WorkerFiles
+from tilores_core.resilience import cancel_tasks
 
 log = structlog.get_logger(part="metrics")
 
@@ -71,10 +72,8 @@ class Metrics:
 
     async def aclose(self) -> None:
         self._lag.stop()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await cancel_tasks(self._task)
+        self._task = None
         if self._files is not None:
             await asyncio.to_thread(self._files.close, await self.values())
 

@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import structlog
 
 from tilores_core.contracts import Feedback, SupportsFeedback, Trace, Tracer
 from tilores_core.errors import InvalidRequestError
+from tilores_core.resilience import wait_for_event
 from tilores_core.settings import TracingTable
 
 log = structlog.get_logger(part="tracing")
@@ -184,9 +184,7 @@ class TracerQueue:
 
     async def _wait_for_flush(self, seconds: float) -> None:
         self._flush_now.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._flush_now.wait()
+        await wait_for_event(self._flush_now, seconds)
 
     def _record_success(self, size: int) -> None:
         self.sent += size

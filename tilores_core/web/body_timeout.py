@@ -6,6 +6,7 @@ import asyncio
 from time import monotonic
 
 from tilores_core.errors import DeadlineExceededError
+from tilores_core.resilience import cancel_tasks
 from tilores_core.web.http_exchange import HttpExchange
 
 _CHECKS_PER_LIMIT = 6
@@ -27,9 +28,7 @@ class BodyTimeout:
         self._checker = asyncio.get_running_loop().create_task(self._check())
 
     async def aclose(self) -> None:
-        if self._checker is not None:
-            self._checker.cancel()
-            await asyncio.gather(self._checker, return_exceptions=True)
+        await cancel_tasks(self._checker)
 
     async def read(self, exchange: HttpExchange, limit: int) -> bytes:
         """The body. Raises as `HttpExchange.body`; a late one ends with `ClientGoneError`."""

@@ -138,7 +138,7 @@ async def run_jobs(services: Services, plan: WarmPlan) -> AsyncIterator[None]:
             entries = PublishedEntries(store, services.cache)
             prewarming = build_prewarming(services, plan, entries=entries)
             stack.push_async_callback(prewarming.aclose)
-            services.watch.add(prewarm_budget_check(lambda: prewarming.budget.is_spent))
+            services.watch.add(prewarm_budget_check, lambda: prewarming.budget.is_spent)
             start["prewarm"] = prewarm_start(prewarming, entries, folder)
             if services.metrics is not None:
                 services.metrics.watch(lambda: prewarm_samples(prewarming.statistics()))

@@ -6,17 +6,17 @@ open alert is a day ahead, and its end sets it to when it was resolved. A test e
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from tilores_core import (
     Alert,
+    AlertChannel,
     AlertChannelSpec,
     AlertNotice,
     NoticeEntry,
@@ -24,9 +24,6 @@ from tilores_core import (
     Severity,
     hookimpl,
 )
-
-if TYPE_CHECKING:
-    from tilores_plugins.alerts.http_post import HttpPost
 
 _NO_NAME: Final = re.compile(r"[^a-zA-Z0-9_]")
 _SEVERITIES: Final[tuple[Severity, ...]] = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")
@@ -47,32 +44,18 @@ class Settings(BaseModel):
     )
 
 
-class AlertmanagerChannel:
-    def __init__(self, post: HttpPost, *, hold_hours: float, clock: Callable[[], float] = time.time) -> None:
-        self._post = post
-        self._hold = hold_hours * 3600
-        self._clock = clock
-
-    async def send(self, notice: AlertNotice) -> None:
-        alerts = [alert for entry in notice.entries for alert in self._alerts(entry)]
-        await self._post.post(json.dumps(alerts).encode())
-
-    async def aclose(self) -> None:
-        await self._post.aclose()
-
-    def _alerts(self, entry: NoticeEntry) -> Iterator[dict[str, Any]]:
-        """The alert; and where it was raised before, the end of those of other severities: they have other labels."""
-        now = self._clock()
-        held = min(_TEST_SECONDS, self._hold) if entry.reason == "test" else self._hold
-        ends = (entry.resolved_at or now) if entry.state == "resolved" else now + held
-        times = {"startsAt": _time(entry.first_at), "endsAt": _time(max(ends, entry.first_at))}
-        labels = _labels(entry.alert)
-        yield {"labels": labels, "annotations": _annotations(entry), **times}
-        if entry.count > 1 and entry.reason in ("raised", "resolved"):
-            over = {"startsAt": _time(entry.first_at), "endsAt": _time(max(now, entry.first_at))}
-            for severity in _SEVERITIES:
-                if severity != entry.alert.severity:
-                    yield {"labels": labels | {"severity": severity.lower()}, **over}
+def alerts_of(entry: NoticeEntry, *, now: float, hold_seconds: float) -> Iterator[dict[str, Any]]:
+    """The alert; and where it was raised before, the end of those of other severities: they have other labels."""
+    held = min(_TEST_SECONDS, hold_seconds) if entry.reason == "test" else hold_seconds
+    ends = (entry.resolved_at or now) if entry.state == "resolved" else now + held
+    times = {"startsAt": _time(entry.first_at), "endsAt": _time(max(ends, entry.first_at))}
+    labels = _labels(entry.alert)
+    yield {"labels": labels, "annotations": _annotations(entry), **times}
+    if entry.count > 1 and entry.reason in ("raised", "resolved"):
+        over = {"startsAt": _time(entry.first_at), "endsAt": _time(max(now, entry.first_at))}
+        for severity in _SEVERITIES:
+            if severity != entry.alert.severity:
+                yield {"labels": labels | {"severity": severity.lower()}, **over}
 
 
 def _labels(alert: Alert) -> dict[str, str]:
@@ -99,14 +82,18 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def build(context: PluginContext) -> AlertmanagerChannel:
+def build(context: PluginContext) -> AlertChannel:
     """Raises `PluginError` when there is no address."""
-    from tilores_plugins.alerts.http_post import HttpPost
+    from tilores_plugins.alerts.http_post import HttpChannel
 
     settings: Settings = context.settings
+
+    def request(notice: AlertNotice) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        now, hold = time.time(), settings.hold_hours * 3600
+        return [one for entry in notice.entries for one in alerts_of(entry, now=now, hold_seconds=hold)], {}
+
     fix = "set ALERTMANAGER_URL, or url in its table"
-    post = HttpPost.to(context, settings.url, "/api/v2/alerts", fix=fix, seconds=settings.timeout_seconds)
-    return AlertmanagerChannel(post, hold_hours=settings.hold_hours)
+    return HttpChannel.to(context, settings.url, request, path="/api/v2/alerts", fix=fix)
 
 
 @hookimpl

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import httpx
 from pydantic import SecretStr
 
-from tilores_core import AlertChannelError, AlertRefusedError, PluginContext, PluginError, __version__
+from tilores_core import AlertChannelError, AlertNotice, AlertRefusedError, PluginContext, PluginError, __version__
 from tilores_core.llm import parse_retry_after
 
 _REFUSED: Final = frozenset((400, 413, 422))
 _LONGEST_REPLY: Final = 4096
 
 
-class HttpPost:
-    """POST requests to one receiver, with a deadline and errors that hold no secret.
+Request = tuple[Any, Mapping[str, str]]
+"""The JSON value or the bytes of a body, and headers beside those that every request has."""
 
-    `url`: of the receiver. `seconds`: the longest time for one request.
+
+class HttpChannel:
+    """An alert channel whose receiver takes a POST for each notice; errors hold no secret.
+
+    `url`: of the receiver. `request`: what is posted. `seconds`: the longest time for one request.
     """
 
-    def __init__(self, url: str, *, seconds: float) -> None:
+    def __init__(self, url: str, request: Callable[[AlertNotice], Request], *, seconds: float) -> None:
         self._url = url
+        self._request = request
         self._seconds = seconds
         self._client = httpx.AsyncClient(
             headers={"content-type": "application/json", "user-agent": f"tilores-core/{__version__}"},
@@ -34,20 +40,29 @@ class HttpPost:
 
     @classmethod
     def to(
-        cls, context: PluginContext, url: SecretStr | None, path: str = "", *, fix: str, seconds: float
-    ) -> HttpPost:
-        """Of a channel with this setting. Raises `PluginError` when it has no address."""
+        cls,
+        context: PluginContext,
+        url: SecretStr | None,
+        request: Callable[[AlertNotice], Request],
+        *,
+        path: str = "",
+        fix: str,
+    ) -> HttpChannel:
+        """The channel of a plugin whose settings have `timeout_seconds`. Raises `PluginError` without an address."""
         if not url:
             raise PluginError("there is no address", plugin=context.plugin_id, fix=fix)
         address = url.get_secret_value()
-        return cls(address.rstrip("/") + path if path else address, seconds=seconds)
+        seconds = context.settings.timeout_seconds
+        return cls(address.rstrip("/") + path if path else address, request, seconds=seconds)
 
-    async def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """Raises `AlertRefusedError` when this body is refused, `AlertChannelError` for anything else but 2xx."""
+    async def send(self, notice: AlertNotice) -> None:
+        """Raises `AlertRefusedError` when this notice is refused, `AlertChannelError` for anything else but 2xx."""
+        body, headers = self._request(notice)
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         try:
             async with (
                 asyncio.timeout(self._seconds),
-                self._client.stream("POST", self._url, content=body, headers=dict(headers or {})) as response,
+                self._client.stream("POST", self._url, content=content, headers=dict(headers)) as response,
             ):
                 read = 0
                 async for piece in response.aiter_raw():  # so that the connection can be used again

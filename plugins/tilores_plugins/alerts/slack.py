@@ -5,16 +5,12 @@ Nothing here imports httpx; building the channel does.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from tilores_core import AlertChannelSpec, AlertNotice, PluginContext, hookimpl
+from tilores_core import AlertChannel, AlertChannelSpec, AlertNotice, PluginContext, hookimpl
 from tilores_plugins.alerts.wording import facts, printable, word
-
-if TYPE_CHECKING:
-    from tilores_plugins.alerts.http_post import HttpPost
 
 _MOST_SHOWN: Final = 10
 _HEADER_CHARACTERS: Final = 150
@@ -41,17 +37,6 @@ class Settings(BaseModel):
     timeout_seconds: float = Field(5.0, gt=0, le=60, description="longest time for one message")
 
 
-class SlackChannel:
-    def __init__(self, post: HttpPost) -> None:
-        self._post = post
-
-    async def send(self, notice: AlertNotice) -> None:
-        await self._post.post(json.dumps(message(notice)).encode())
-
-    async def aclose(self) -> None:
-        await self._post.aclose()
-
-
 def message(notice: AlertNotice) -> dict[str, Any]:
     """The body for the webhook: `text` for notifications, `blocks` for the channel."""
     headline = printable(notice.headline)
@@ -76,13 +61,12 @@ def escape(text: str) -> str:
     return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def build(context: PluginContext) -> SlackChannel:
+def build(context: PluginContext) -> AlertChannel:
     """Raises `PluginError` when there is no address."""
-    from tilores_plugins.alerts.http_post import HttpPost
+    from tilores_plugins.alerts.http_post import HttpChannel
 
-    settings: Settings = context.settings
     fix = "set SLACK_WEBHOOK_URL to an incoming webhook"
-    return SlackChannel(HttpPost.to(context, settings.url, fix=fix, seconds=settings.timeout_seconds))
+    return HttpChannel.to(context, context.settings.url, lambda notice: (message(notice), {}), fix=fix)
 
 
 @hookimpl

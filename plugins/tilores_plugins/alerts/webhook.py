@@ -15,16 +15,12 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from tilores_core import AlertChannelSpec, AlertNotice, PluginContext, PluginError, hookimpl
+from tilores_core import AlertChannel, AlertChannelSpec, AlertNotice, PluginContext, PluginError, hookimpl
 from tilores_plugins.alerts.wording import as_json
-
-if TYPE_CHECKING:
-    from tilores_plugins.alerts.http_post import HttpPost
 
 _PREFIX: Final = "whsec_"
 
@@ -66,39 +62,29 @@ def signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
-class WebhookChannel:
-    def __init__(
-        self, post: HttpPost, key: bytes, *, max_alerts: int, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._post = post
-        self._key = key
-        self._max_alerts = max_alerts
-        self._clock = clock
-
-    async def send(self, notice: AlertNotice) -> None:
-        body = json.dumps(as_json(notice, self._max_alerts)).encode()
-        now = int(self._clock())
-        headers = {
-            "webhook-id": notice.id,
-            "webhook-timestamp": str(now),
-            "webhook-signature": signature(self._key, notice.id, now, body),
-        }
-        await self._post.post(body, headers)
-
-    async def aclose(self) -> None:
-        await self._post.aclose()
+def signed_request(notice: AlertNotice, key: bytes, *, max_alerts: int, now: int) -> tuple[bytes, dict[str, str]]:
+    """Body and headers. `now`: seconds since the epoch."""
+    body = json.dumps(as_json(notice, max_alerts)).encode()
+    return body, {
+        "webhook-id": notice.id,
+        "webhook-timestamp": str(now),
+        "webhook-signature": signature(key, notice.id, now, body),
+    }
 
 
-def build(context: PluginContext) -> WebhookChannel:
+def build(context: PluginContext) -> AlertChannel:
     """Raises `PluginError` when address or secret is missing."""
-    from tilores_plugins.alerts.http_post import HttpPost
+    from tilores_plugins.alerts.http_post import HttpChannel
 
     settings: Settings = context.settings
     if not settings.secret:
         raise PluginError("there is no secret", plugin=context.plugin_id, fix="set TILORES_ALERT_WEBHOOK_SECRET")
-    fix = "set TILORES_ALERT_WEBHOOK_URL"
-    post = HttpPost.to(context, settings.url, fix=fix, seconds=settings.timeout_seconds)
-    return WebhookChannel(post, key_of(settings.secret.get_secret_value()), max_alerts=settings.max_alerts)
+    key = key_of(settings.secret.get_secret_value())
+
+    def request(notice: AlertNotice) -> tuple[bytes, dict[str, str]]:
+        return signed_request(notice, key, max_alerts=settings.max_alerts, now=int(time.time()))
+
+    return HttpChannel.to(context, settings.url, request, fix="set TILORES_ALERT_WEBHOOK_URL")
 
 
 @hookimpl
