@@ -278,7 +278,7 @@ class _Opening:
             ),
             cache=cache,
             table=table,
-            region=locale.region,
+            locale=locale,
             seconds=self._config.chat.source_seconds,
             notes=self._metrics.sources if self._metrics is not None else None,
         )

@@ -34,7 +34,7 @@ from tilores_core.contracts import (
     Turn,
 )
 from tilores_core.errors import SourceUnavailableError
-from tilores_core.identity import name_fits
+from tilores_core.identity import Locale, name_fits
 from tilores_core.settings import CacheTable, ChatTable, RoutingTable
 from tilores_core.settings.config import NamespaceTable
 from tilores_core.testing import FakeProvider
@@ -171,7 +171,7 @@ class World:
             finder=CustomerFinder(self.crm, "GB"),
             cache=self.cache,
             table=table,
-            region="GB",
+            locale=Locale.of("GB"),
             seconds=source_seconds,
             clock=self.clock,
         )

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.chat.engine_world import PRICED, World, table
+from tilores_core.identity import Locale
 from tilores_core.jobs.prewarm.plan import RequestDecoders, WarmPlan, parse_plan
 from tilores_core.jobs.prewarm.service import Prewarming
 from tilores_core.settings import CacheTable, ChatTable
 from tilores_core.testing import FakeProvider
 from tilores_core.web.openai.decode import decode_messages, decode_parameters
 
-DECODERS = RequestDecoders(messages=decode_messages, parameters=decode_parameters, region="GB")
+DECODERS = RequestDecoders(messages=decode_messages, parameters=decode_parameters, locale=Locale("GB"))
 QUESTION = "What is the credit score?"
 
 

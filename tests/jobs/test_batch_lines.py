@@ -20,6 +20,7 @@ from tilores_core.errors import (
     SourceUnavailableError,
     TiloresError,
 )
+from tilores_core.identity import Locale
 from tilores_core.jobs.batch_input import BatchLine
 from tilores_core.jobs.batch_rows import Totals, error_row, input_row, repeat_row
 from tilores_core.jobs.line_processor import LineOptions, LineProcessor, Retry, is_transient
@@ -41,7 +42,9 @@ class Naps:
 
 
 def _work(world: World, naps: Naps | None = None, **options: Any) -> LineProcessor:
-    return LineProcessor(world.engine, world.crm, region="GB", options=LineOptions(**options), sleep=naps or Naps())
+    return LineProcessor(
+        world.engine, world.crm, locale=Locale.of("GB"), options=LineOptions(**options), sleep=naps or Naps()
+    )
 
 
 # --- rows ---------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from tilores_core.contracts import (
     Turn,
 )
 from tilores_core.errors import PermissionDeniedError, SourceError
+from tilores_core.identity import Locale
 from tilores_core.settings import CacheTable
 
 _FINGERPRINT_LENGTH = 64
@@ -54,7 +55,7 @@ class CustomerLookup:
         finder: CustomerFinder,
         cache: TieredCache,
         table: CacheTable,
-        region: str,
+        locale: Locale,
         seconds: float,
         clock: Callable[[], float] = time.time,
         notes: SourceNotes | None = None,
@@ -65,7 +66,7 @@ class CustomerLookup:
         self._name = name
         self._finder = finder
         self._cache = cache
-        self._region = region
+        self.locale = locale
         self._clock = clock
         self._life = table.customers
         # That no customer, or several, fit a conversation is a statement about customers and an answer as well.
@@ -84,11 +85,6 @@ class CustomerLookup:
     def source(self) -> CustomerSource:
         """Where customers come from."""
         return self._source
-
-    @property
-    def region(self) -> str:
-        """Where phone numbers without a country code belong (ISO 3166)."""
-        return self._region
 
     def _on_invalidation(self, what: Invalidation) -> None:
         """Drop the records kept in this object as well, so that a forgotten customer is not in memory either."""

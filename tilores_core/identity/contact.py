@@ -14,6 +14,10 @@ _NORTH_AMERICA = frozenset({"US", "CA", "PR"})
 # ten digits of the North American plan, and numbers with their country code and nothing else to be removed.
 _TEN_DIGITS = re.compile(r"(\+?1[\s.-]?)?(?:\(([2-9]\d\d)\)|([2-9]\d\d))[\s.-]?([2-9]\d\d)[\s.-]?(\d{4})", re.ASCII)
 _PLUS_DIGITS = re.compile(r"\+[1-9](?:[ .-]?\d){6,14}", re.ASCII)
+_UNREADABLE = re.compile(r"\d(?:[.,]\d+)?e\+\d{1,3}|(.)\1*|[0 ()./+-]+", re.IGNORECASE)
+"""In scientific notation, which has lost digits, and the placeholders 000-000-0000 and 9999999."""
+_SEPARATORS = re.compile(r"[\s()./\-\u2010-\u2015]+")
+_LOST_PLUS = re.compile(r"[1-9]\d{10,14}")
 _NOT_DIGIT = re.compile(r"\D", re.ASCII)
 
 
@@ -38,15 +42,18 @@ def normalise_phone(text: str, region: str = "US") -> str | None:
     """The number in E.164 (`+442079460018`), or None when it cannot be one.
 
     `region` (ISO 3166, two capitals) is where a number without a country code belongs. Extensions are dropped.
-    Lengths are checked, ranges are not: numbering plans change faster than libraries.
+    Lengths are checked, ranges are not: numbering plans change faster than libraries. 5035550142.0, as programs write
+    it, is the whole number; of digits alone, the first may be a country code whose plus a program dropped.
     """
-    text = text.strip()
-    if len(text) > _LONGEST_PHONE:
+    text = unicodedata.normalize("NFKC", text).strip().removesuffix(".0")
+    if len(text) > _LONGEST_PHONE or _UNREADABLE.fullmatch(text):
         return None
     quick = _TEN_DIGITS.fullmatch(text)
     if quick and (region in _NORTH_AMERICA or (quick[1] or "").startswith("+")):
         return f"+1{quick[2] or quick[3]}{quick[4]}{quick[5]}"
     if _PLUS_DIGITS.fullmatch(text) and (number := _complete(_NOT_DIGIT.sub("", text))):
+        return number
+    if number := _restore_plus(_SEPARATORS.sub("", text), region):
         return number
     number = _parse(text, region)
     # "00" is how most of the world dials abroad; from North America it is 011, yet people write 00 there too.
@@ -65,6 +72,26 @@ def _complete(digits: str) -> str | None:
             plain = len(national) in lengths and not (trunk_prefix and trunk_prefix.match(national))
             return f"+{digits}" if plain else None
     return None
+
+
+def _restore_plus(digits: str, region: str) -> str | None:
+    """A number without its plus: valid with it, and either the region's own, or not valid within it.
+
+    Of the region's own the country code decides: a national number would begin with the trunk prefix.
+    """
+    if not _LOST_PLUS.fullmatch(digits):
+        return None
+    import phonenumbers
+
+    try:
+        whole = phonenumbers.parse(f"+{digits}", None)
+        national = phonenumbers.parse(digits, region)
+    except phonenumbers.NumberParseException:
+        return None
+    own = whole.country_code == phonenumbers.country_code_for_region(region)
+    if not phonenumbers.is_valid_number(whole) or (not own and phonenumbers.is_valid_number(national)):
+        return None
+    return phonenumbers.format_number(whole, phonenumbers.PhoneNumberFormat.E164)
 
 
 @lru_cache(maxsize=1024)

@@ -93,19 +93,20 @@ class NumericDate:
         return _date(self.year, month, day)
 
 
-def parse_date(text: str, *, day_first: bool = False) -> str | None:
+def parse_date(text: str, *, day_first: bool = False, birth: bool = False) -> str | None:
     """`YYYY-MM-DD`, or None when `text` as a whole is not a date of the years 1000 to 2999.
 
     Understands 1980-04-12, 19800412, 1980/4/12, 12.04.1980, 4/12/1980, 12 April 1980, April 12th, 1980, 12 avril
     1980 and such, with or without a time behind. Of 4/12/1980 the first number is the month unless `day_first` or
-    unless it cannot be one; with points the day is first. Years of two digits are refused.
+    unless it cannot be one; with points the day is first. Years of two digits are refused but for a date of `birth`,
+    which is that of a customer who is at least sixteen.
     """
     text = text.strip().lower()
-    if not 8 <= len(text) <= _LONGEST:
+    if not _SHORTEST <= len(text) <= _LONGEST:
         return None
-    found = read_date(text, short_years=False)
+    found = read_date(text, birth=birth, short_years=birth)
     if found is None and (match := _WITH_TIME.fullmatch(text)):
-        found = read_date(match[1], short_years=False)
+        found = read_date(match[1], birth=birth, short_years=birth)
     if isinstance(found, NumericDate):
         found = found.on("day" if day_first else "month")
     return found.isoformat() if found else None

@@ -64,7 +64,7 @@ def line_of(row: Mapping[str, Any], *, phone_region: str, day_first: bool) -> di
         email=_check_value("email", email, normalise_email(email or "")),
         phone=_check_value("phone", phone, normalise_phone(phone, phone_region) if phone else None),
         name=readable(row, "name"),
-        date_of_birth=_check_value("date_of_birth", born, parse_date(born or "", day_first=day_first)),
+        date_of_birth=_check_value("date_of_birth", born, parse_date(born or "", day_first=day_first, birth=True)),
     )
     question = readable(row, "question")
     if question is None and not identifiers:

@@ -37,6 +37,7 @@ from tilores_core.errors import (
     SourceUnavailableError,
     TiloresError,
 )
+from tilores_core.identity import Locale
 from tilores_core.jobs.batch_input import BatchLine
 from tilores_core.jobs.batch_rows import answer_row, error_row, records_row
 
@@ -96,12 +97,12 @@ class LineProcessor:
         engine: ChatEngine,
         source: CustomerSource,
         *,
-        region: str,
+        locale: Locale,
         options: LineOptions | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._engine = engine
-        self._finder = CustomerFinder(source, region)
+        self._finder = CustomerFinder(source, locale.region, day_first=locale.day_first)
         self._options = options or LineOptions()
         self._sleep = sleep
         self._found: TTLCache[Identifiers, CustomerOutcome] = TTLCache(_REMEMBERED, _REMEMBERED_SECONDS)

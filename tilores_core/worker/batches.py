@@ -90,7 +90,7 @@ def line_options(services: Services, *, model: str | None = None, caller: Caller
 
 def line_processor(services: Services, options: LineOptions) -> LineProcessor:
     """Processes lines with the engine of this process."""
-    return LineProcessor(services.engine, services.source, region=services.locale.region, options=options)
+    return LineProcessor(services.engine, services.source, locale=services.locale, options=options)
 
 
 def input_options(locale: Locale, form: Format | None = None) -> InputOptions:

@@ -44,8 +44,9 @@ class EngineThread:
         self._loop = EventLoopThread(_services(config))
         self._loop.__enter__()
         services = self._loop.opened
-        region = services.locale.region
-        self._processor = LineProcessor(services.engine, services.source, region=region, options=config.options)
+        self._processor = LineProcessor(
+            services.engine, services.source, locale=services.locale, options=config.options
+        )
 
     def process(self, lines: Sequence[Plain]) -> list[Plain]:
         """The rows of the lines, in the same order."""

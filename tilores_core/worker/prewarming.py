@@ -17,7 +17,7 @@ from tilores_core.web.openai.decode import decode_messages, decode_parameters
 
 def request_decoders(locale: Locale) -> RequestDecoders:
     """Questions of a plan are decoded as OpenAI's protocol decodes them, so that a request finds what they made."""
-    return RequestDecoders(messages=decode_messages, parameters=decode_parameters, region=locale.region)
+    return RequestDecoders(messages=decode_messages, parameters=decode_parameters, locale=locale)
 
 
 def load_prewarm_plan(config: Config, locale: Locale) -> WarmPlan:

@@ -246,7 +246,7 @@ def _is_another_number(page: TextScan, match: re.Match[str]) -> bool:
     if digits < _FEWEST_DIGITS or _CARD.search(text) or _AMOUNT_BEHIND.match(page.left, match.end()):
         return True
     if _PLAIN_DIGITS.fullmatch(text) and digits > _LONGEST_NATIONAL and not text.startswith(("00", "011")):
-        return True
+        return not is_cued_phone(page, match.start())
     return is_other_number(page, match.start())
 
 

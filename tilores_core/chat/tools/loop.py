@@ -161,7 +161,7 @@ class ToolLoop:
                 calls=self.chat.max_tool_calls,
                 characters=self.chat.tool_result_characters,
                 seconds=self._customers.calls.seconds,
-                region=self._customers.region,
+                locale=self._customers.locale,
             ),
             room=self.fitting.free(context.model, context.turn, context.prompt),
             budget=context.budget,

@@ -11,7 +11,7 @@ from tilores_core.chat.customer.finder import LIMIT
 from tilores_core.chat.records import mark_weak, render, section
 from tilores_core.chat.tools.tool import Found, InvalidArgumentsError, OtherCustomerError, Tool, define
 from tilores_core.contracts import Customer, CustomerSource, Identifiers
-from tilores_core.identity import normalise_email, normalise_phone, parse_date
+from tilores_core.identity import Locale, normalise_email, normalise_phone, parse_date
 from tilores_core.spectrums import current_spectrums
 
 FIND: Final = "find_customer"
@@ -90,12 +90,12 @@ def records_tool(in_play: Callable[[], BoundCustomer | None]) -> Tool:
     return Tool(definition=definition, run=run)
 
 
-def find_tool(source: CustomerSource, region: str, in_play: Callable[[], BoundCustomer | None]) -> Tool:
+def find_tool(source: CustomerSource, locale: Locale, in_play: Callable[[], BoundCustomer | None]) -> Tool:
     """Asks the source. With a customer in play it finds that one or none."""
 
     async def run(arguments: Mapping[str, Any]) -> Found:
         bound = in_play()
-        who = _identifiers(arguments, region)
+        who = read_identifiers(arguments, locale)
         if who == Identifiers(customer_id=who.customer_id):
             one = await source.get(str(who.customer_id))
             found = [] if one is None else [one]
@@ -112,15 +112,20 @@ def find_tool(source: CustomerSource, region: str, in_play: Callable[[], BoundCu
     return Tool(definition=_FIND, run=run)
 
 
-def _identifiers(arguments: Mapping[str, Any], region: str) -> Identifiers:
+def read_identifiers(arguments: Mapping[str, Any], locale: Locale) -> Identifiers:
     _check(arguments, _FIND)
     given = {key: value.strip() for key, value in arguments.items() if isinstance(value, str) and value.strip()}
     if not given:
         raise InvalidArgumentsError("give at least one of customer_id, email, phone, name, date_of_birth")
+    day_first = locale.day_first
     for key, read, how in (
         ("email", normalise_email, "an e-mail address"),
-        ("phone", lambda text: normalise_phone(text, region), "a telephone number"),
-        ("date_of_birth", parse_date, "a date as YYYY-MM-DD"),
+        ("phone", lambda text: normalise_phone(text, locale.region), "a telephone number"),
+        (
+            "date_of_birth",
+            lambda text: parse_date(text, day_first=day_first, birth=True),
+            "a date as YYYY-MM-DD",
+        ),
     ):
         if key in given:
             value = read(given[key])

@@ -26,6 +26,7 @@ from tilores_core.chat.tools.own import NAMES, BoundCustomer, find_tool, records
 from tilores_core.chat.tools.tool import InvalidArgumentsError, OtherCustomerError, Tool, ToolFailedError, adapt_tools
 from tilores_core.contracts import Customer, CustomerOutcome, CustomerSource, SupportsTools, ToolUse
 from tilores_core.errors import SourceUnavailableError, error_code
+from tilores_core.identity import Locale
 
 log = structlog.get_logger(part="chat")
 
@@ -38,13 +39,13 @@ _LONGEST_ARGUMENTS: Final = 20_000  # characters
 class Limits:
     """Limits of tool calls.
 
-    `calls` at once, `characters` of one result, `seconds` for one call; `region`: of telephone numbers.
+    `calls` at once, `characters` of one result, `seconds` for one call; `locale`: of phone numbers and dates.
     """
 
     calls: int
     characters: int
     seconds: float
-    region: str
+    locale: Locale
 
 
 @dataclass(slots=True)
@@ -105,7 +106,7 @@ class ToolRunner:
         if offered is not None:
             made += [tool for tool in offered if tool.name not in NAMES]
         elif self.search and self._searched:
-            made.append(find_tool(self.source, self.limits.region, self._in_play))
+            made.append(find_tool(self.source, self.limits.locale, self._in_play))
         return made
 
     def _in_play(self) -> BoundCustomer | None:

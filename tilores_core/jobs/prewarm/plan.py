@@ -24,7 +24,7 @@ from pydantic import (
 from tilores_core.contracts import Identifiers, Message
 from tilores_core.errors import InvalidRequestError
 from tilores_core.files import read_json
-from tilores_core.identity import normalise_email, normalise_phone, parse_date
+from tilores_core.identity import Locale, normalise_email, normalise_phone, parse_date
 from tilores_core.settings.loader import config_error, field_names, table_model
 from tilores_core.settings.nearest import suggest
 
@@ -105,12 +105,12 @@ class OpeningQuestion:
 class RequestDecoders:
     """How a request with such messages and parameters would be decoded: what is warmed must be found by one.
 
-    Both raise `InvalidRequestError`. `region`: of phone numbers without a country code.
+    Both raise `InvalidRequestError`. `locale`: how phone numbers and dates are read.
     """
 
     messages: Callable[[Any], tuple[Message, ...]]
     parameters: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-    region: str
+    locale: Locale
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]
@@ -133,7 +133,7 @@ class CustomerReference(_Part):
     @field_validator("phone")
     @classmethod
     def _phone(cls, value: str | None, info: ValidationInfo) -> str | None:
-        number = normalise_phone(value, info.context["region"]) if value and info.context else None
+        number = normalise_phone(value, info.context["locale"].region) if value and info.context else None
         if value and number is None:
             raise ValueError("this is not a phone number; write it with its country code")
         return number
@@ -148,8 +148,9 @@ class CustomerReference(_Part):
 
     @field_validator("date_of_birth")
     @classmethod
-    def _date(cls, value: str | None) -> str | None:
-        date = parse_date(value) if value else None
+    def _date(cls, value: str | None, info: ValidationInfo) -> str | None:
+        day_first = info.context["locale"].day_first if info.context else False
+        date = parse_date(value, day_first=day_first, birth=True) if value else None
         if value and date is None:
             raise ValueError("this is not a date; write it as YYYY-MM-DD")
         return date
@@ -313,7 +314,7 @@ def load_plan(path: Path, decoders: RequestDecoders) -> WarmPlan:
 def parse_plan(value: object, *, where: str, decoders: RequestDecoders) -> WarmPlan:
     """The plan that a JSON value makes. Raises `ConfigError`, which names places and never what stands there."""
     try:
-        plan = WarmPlan.model_validate(value, context={"region": decoders.region})
+        plan = WarmPlan.model_validate(value, context={"locale": decoders.locale})
     except ValidationError as error:
         items = error.errors(include_input=False, include_url=False)
         raise config_error(where, [_problem(item) for item in items[:_MOST_SHOWN]]) from None

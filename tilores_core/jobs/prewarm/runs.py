@@ -15,7 +15,7 @@ from cachetools import LRUCache, TTLCache
 
 from tilores_core.contracts import Identifiers
 from tilores_core.errors import SourceError, SourceUnavailableError
-from tilores_core.identity import normalise_email, normalise_phone, parse_date
+from tilores_core.identity import Locale, normalise_email, normalise_phone, parse_date
 from tilores_core.jobs.prewarm.plan import CallPlan, CustomerReference, WarmList
 from tilores_core.jobs.prewarm.stats import HourlyBudget, WarmStats
 from tilores_core.jobs.prewarm.warmer import Warmer, WarmTask, until_next
@@ -208,14 +208,14 @@ class CallWarming:
         warmer: Warmer,
         budget: HourlyBudget,
         plan: CallPlan,
-        region: str,
+        locale: Locale,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin without any run. `region`: of phone numbers without a country code."""
+        """Begin without any run. `locale`: how phone numbers and dates are read."""
         self._warmer = warmer
         self._budget = budget
         self._plan = plan
-        self._region = region
+        self._locale = locale
         self._clock = clock
         self._pool = WorkerPool(plan.concurrency, most=plan.queue)
         self._recent: TTLCache[tuple[Identifiers, str], None] = TTLCache(_CALLS_REMEMBERED, plan.joined, timer=clock)
@@ -247,9 +247,11 @@ class CallWarming:
         who = Identifiers(
             customer_id=given.customer_id or None,
             email=normalise_email(given.email) if given.email else None,
-            phone=normalise_phone(given.phone, self._region) if given.phone else None,
+            phone=normalise_phone(given.phone, self._locale.region) if given.phone else None,
             name=given.name or None,
-            date_of_birth=parse_date(given.date_of_birth) if given.date_of_birth else None,
+            date_of_birth=parse_date(given.date_of_birth, day_first=self._locale.day_first, birth=True)
+            if given.date_of_birth
+            else None,
         )
         return who if who.customer_id or who.email or who.phone or who.name else None
 

@@ -76,7 +76,7 @@ class Prewarming:
         )
         self._pool = WorkerPool(plan.concurrency)
         self._list_runs = ListRuns(self._warmer, self._pool)
-        self.calls = CallWarming(warmer=self._warmer, budget=self.budget, plan=plan.calls, region=decoders.region)
+        self.calls = CallWarming(warmer=self._warmer, budget=self.budget, plan=plan.calls, locale=decoders.locale)
         self._totals = WarmStats()
         self._latest: dict[str, WarmStats] = {}
         self._tasks: set[asyncio.Task[Any]] = set()

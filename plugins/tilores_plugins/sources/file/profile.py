@@ -118,7 +118,8 @@ class IdTally:
     @property
     def is_an_id(self) -> bool:
         """Rows of one id about different people: then it names something else, or a household."""
-        return bool(self.filled) and self.conflicts * 5 <= self.compared and self.relatives * 2 <= self.compared
+        households = self.relatives > 1 and self.relatives * 2 > self.compared
+        return bool(self.filled) and self.conflicts * 5 <= self.compared and not households
 
     @property
     def groups_people(self) -> bool:
