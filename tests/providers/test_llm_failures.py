@@ -68,6 +68,7 @@ CASES: list[tuple[int, Any, type[Exception]]] = [
     (400, {"__type": "ThrottlingException", "message": "Too many requests"}, ProviderRateLimitedError),
     *((400, openai(code=code), ProviderUnavailableError) for code in ("json_validate_failed", "output_parse_failed")),
     (424, {"error": "Request failed during generation", "error_type": "generation"}, ProviderUnavailableError),
+    (403, openai("Country, region, or territory not supported", code="unsupported_country"), ProviderError),
     (498, openai("Flex tier capacity exceeded"), ProviderUnavailableError),
     (401, openai(code="invalid_api_key"), ProviderAuthError),
     (403, openai(type="permission_error"), ProviderAuthError),

@@ -174,6 +174,7 @@ def test_zeros_behind_the_totals_take_nothing_away() -> None:
         ("SAFETY", "content_filter", True),
         ("insufficient_system_resource", None, False),
         ("abort", None, False),
+        ("pause_turn", None, False),
         ("MALFORMED_FUNCTION_CALL", None, False),
         ("error", None, False),
         ("brand_new_reason", None, True),

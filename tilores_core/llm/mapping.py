@@ -88,6 +88,8 @@ _QUOTA: Final = re.compile(
 )
 _BAD_KEY: Final = re.compile(r"api[ _]key (not valid|is invalid|expired|not found)|invalid api[ _]key", re.IGNORECASE)
 
+_PLACE: Final = re.compile(r"location is not supported|country, region, or territory not supported", re.IGNORECASE)
+
 
 def error_of(
     error: Exception,
@@ -165,6 +167,10 @@ class _Mapping:
             return UnknownModelError(
                 f"{self.title} does not know {self.model}, or it is not for this account",
                 fix="`tilores models` lists what there is; base_url may be wrong too",
+            )
+        if _PLACE.search(failure.text):
+            return ProviderError(
+                f"{self.title} does not serve the country of this machine", provider=self.provider, fix="use another"
             )
         if failure.status in (401, 403) or failure.says(_AUTH_CODES) or _BAD_KEY.search(failure.text):
             return ProviderAuthError(

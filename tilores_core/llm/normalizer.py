@@ -35,7 +35,14 @@ _FINISH: Final[Mapping[str, FinishReason]] = {
 _BROKEN: Final = frozenset(
     {
         *("abort", "aborted", "cancelled", "canceled", "connection_error", "engine_error", "engine_overloaded"),
-        *("error", "failed", "insufficient_system_resource", "internal_error", "malformed_function_call"),
+        *(
+            "error",
+            "failed",
+            "pause_turn",
+            "insufficient_system_resource",
+            "internal_error",
+            "malformed_function_call",
+        ),
         *("malformed_response", "missing_thought_signature", "network_error", "overloaded", "server_error"),
         *("timeout", "too_many_tool_calls", "unexpected_tool_call"),
     }

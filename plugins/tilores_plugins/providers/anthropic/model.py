@@ -7,6 +7,7 @@ from contextlib import aclosing
 from functools import cached_property
 from typing import Any, cast
 
+from anthropic.types import Usage
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -67,6 +68,8 @@ class Claude(ChatAnthropic):
     def _make_message_chunk_from_anthropic_event(
         self, event: Any, **kwargs: Any
     ) -> tuple[AIMessageChunk | None, Any]:
+        if event.type == "message_start" and event.message.usage is None:  # as some servers of the protocol send it
+            event.message.usage = Usage(input_tokens=0, output_tokens=0)
         chunk, block = super()._make_message_chunk_from_anthropic_event(event, **kwargs)
         if chunk is not None and event.type == "message_start":
             usage = event.message.usage

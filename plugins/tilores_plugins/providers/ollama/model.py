@@ -10,9 +10,10 @@ from langchain_core.messages import BaseMessage
 from langchain_ollama import ChatOllama
 from pydantic import Field, model_validator
 
-from tilores_core.llm import JoinHalves, building, check_inline, inline_image
+from tilores_core.llm import JoinHalves, MalformedReplyError, building, check_inline, inline_image
 
 _TITLE = "Ollama"
+_LONGEST_LINE = 8 * 1024 * 1024  # bytes
 
 
 class Ollama(ChatOllama):
@@ -56,19 +57,32 @@ class Ollama(ChatOllama):
         return converted
 
 
-async def repaired(lines: AsyncIterator[str]) -> AsyncIterator[str]:
-    """The lines of a stream as the SDK's types take them: arguments are there, and no character is cut in two."""
+async def repaired(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """The lines of a stream as the SDK's types take them. Only a line feed ends one: a text may hold other marks of
+    an end."""
     halves = JoinHalves()
-    async for line in lines:
-        if not line.strip():
-            continue
-        if halves.half or "tool_calls" in line or "\\u" in line:
-            part = json.loads(line)
-            message = part.get("message") or {}
-            for call in message.get("tool_calls") or ():
-                if call.get("function"):
-                    call["function"]["arguments"] = call["function"].get("arguments") or {}
-            if content := message.get("content"):
-                message["content"] = halves.add(content)
-            line = json.dumps(part)
-        yield line
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _LONGEST_LINE:
+            raise MalformedReplyError
+        for line in lines:
+            if line.strip():
+                yield _repair(line, halves)
+    if rest.strip():
+        yield _repair(rest, halves)
+
+
+def _repair(line: bytes, halves: JoinHalves) -> str:
+    """With a message, its text and arguments, a reason for the end, and no character cut in two."""
+    part = json.loads(line)
+    if isinstance(part, dict) and "error" not in part:
+        message = part["message"] = part.get("message") or {"role": "assistant"}
+        message["content"] = halves.add(message.get("content") or "")
+        for call in message.get("tool_calls") or ():
+            if function := call.get("function"):
+                arguments = function.get("arguments") or {}
+                function["arguments"] = json.loads(arguments) if isinstance(arguments, str) else arguments
+        if part.get("done"):
+            part["done_reason"] = part.get("done_reason") or "stop"
+    return json.dumps(part)

@@ -102,8 +102,7 @@ class OllamaProvider(ChatProvider):
         from tilores_plugins.providers.ollama.model import repaired
 
         async def repair(response: Any) -> None:
-            lines = response.aiter_lines
-            response.aiter_lines = lambda: repaired(lines())
+            response.aiter_lines = lambda: repaired(response.aiter_bytes())
 
         address = self.settings.base_url or _ADDRESS
         tls = self.http.tls()
