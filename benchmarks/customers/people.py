@@ -71,7 +71,7 @@ def make_world(rng: random.Random) -> World:
             born=_born(rng, {p.born.year for p in world.people if (p.first, p.last) == (first, last)}),
             city=more.get("city") or rng.choice(CITIES),
             email=more.get("email") or f"{_plain(first)}.{_plain(last)}{n}@example.com",
-            phone=more.get("phone") or f"{rng.choice(('503', '202', '415'))}555{rng.randint(100, 199):04d}",
+            phone=more.get("phone") or _free_phone(rng, world),
             generation=more.get("generation", ""),
         )
         world.people.append(person)
@@ -104,6 +104,13 @@ def _new_name(rng: random.Random, world: World) -> tuple[str, str]:
         first, last = rng.choice(FIRST), rng.choice((*LAST, *FAMILIES))
         if first != last and not world.named(first, last) and not world.named(last, first):
             return first, last
+
+
+def _free_phone(rng: random.Random, world: World) -> str:
+    while True:
+        phone = f"{rng.choice(('503', '202', '415'))}555{rng.randint(100, 199):04d}"
+        if not fitting(world.people, phone=phone):
+            return phone
 
 
 def _born(rng: random.Random, taken: set[int]) -> date:

@@ -53,6 +53,14 @@ _THING_WORDS: Final = keywords(
     for word in re.findall(r"[^\W_]+", thing)
     for plural in ("", "s", "nummer", "snummer", "nr", "snr")
 )
+_CHANGED_TO = re.compile(
+    r"\b(?:(?:change|update|set|switch|move|new)\w*[ ](?:[\w'’.-]+[ ]){0,5}to|"
+    r"call(?:[ ](?:me|him|her|them|us))?[ ]?back[ ](?:at|on)|"
+    r"callback(?:[ ]number)?(?:[ ]is|:)?|reach[ ](?:me|him|her|them|us)[ ](?:at|on))[ ]$",
+    re.IGNORECASE,
+)
+
+_CHANGING: Final = frozenset(("to", "at", "on", "is", "callback", "number"))
 _CURRENCIES: Final = ("$", "€", "£")
 
 
@@ -78,3 +86,10 @@ def is_supplement(page: TextScan, start: int) -> bool:
 def is_number_of_something(page: TextScan, start: int) -> bool:
     """Whether the text before a number says that it is the number of a thing: an order, a claim, a room."""
     return page.is_announced(start, _THING_BEFORE, _THING_WORDS)
+
+
+def is_changed_to(page: TextScan, start: int) -> bool:
+    """Whether a number is to be taken for calls from now on: "change it to", "call me back on"."""
+    before = page.before(start)
+    last = before[:-1].rpartition(" ")[2].lower().rstrip(":")
+    return last in _CHANGING and _CHANGED_TO.search(before) is not None

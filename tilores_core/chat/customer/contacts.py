@@ -13,26 +13,19 @@ from typing import Final, Literal, NamedTuple
 
 from tilores_core.chat.customer.announced import (
     THINGS,
+    is_changed_to,
     is_cued_phone,
     is_number_of_something,
     is_other_number,
     is_supplement,
 )
 from tilores_core.chat.customer.tokens import TextScan
-from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, data_of, keywords, words_in_any
+from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, data_of, is_unknown, keywords, words_in_any
 from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity import normalise_email, normalise_phone
 from tilores_core.identity.mentions import BEFORE_NUMBER, find_around
 
 _MOST = 8  # of a kind, per text
-_CHANGED_TO = re.compile(
-    r"\b(?:(?:change|update|set|switch|move|new)\w*[ ](?:[\w'’.-]+[ ]){0,5}to|"
-    r"call(?:[ ](?:me|him|her|them|us))?[ ]?back[ ](?:at|on)|"
-    r"callback(?:[ ]number)?(?:[ ]is|:)?|reach[ ](?:me|him|her|them|us)[ ](?:at|on))[ ]$",
-    re.IGNORECASE,
-)
-
-_CHANGING: Final = frozenset(("to", "at", "on", "is", "callback", "number"))
 _EMAIL = re.compile(r"(?<![\w.+\-])\w[\w.+\-'’%&/=]{0,63}@(?:[\w\-]{1,63}\.){1,8}[^\W\d_]{2,63}(?![\w@])")
 _BEFORE_LOCAL: Final = " \n<(,;:|"
 _SPOKEN_EMAIL = re.compile(
@@ -83,7 +76,7 @@ _COMPOUNDS: Final = [word for lang in LANGUAGES for word in data_of(lang)["said"
 _COMPOUND: Final = "|".join(re.escape(word).replace("_", "[ ]") for word in _COMPOUNDS)
 _IS: Final = r"(?:[ ]{0,2}(?:is|was|ist|lautet|est|es|è|é|:|=|\#)){0,2}[ ]{0,3}[\"'“(\[]?"
 _CUED_ID = re.compile(
-    rf"(?<![\w@.])(?:(?P<sure>{_COMPOUND}|(?:{_OWNER})(?:'?s)?[ _\-]?(?:{_NUMBER})\.?)|"
+    rf"(?<![\w@.])(?:(?P<sure>{_COMPOUND}|(?:{_OWNER})(?:'?s)?[ _\-]?(?:{_NUMBER})(?![a-z])\.?)|"
     rf"(?P<bare>{_NUMBER}|\#)\.?|{_OWNER})"
     rf"[\"']?{_IS}(?P<id>\w[\w\-./:]{{0,63}})",
 )
@@ -101,10 +94,11 @@ _ANOTHER_ID = re.compile(
     r"(?![\w%€$£]|[.,\-]\d)(?![ ](?:[A-Z]|dollars|euros?))",
     re.ASCII,
 )
-# "3 0 0 1", "x k 42": an id that is said in parts
+# "3 0 0 1", "x k 42", "nb 42": an id that is said in parts
 _IN_PARTS = re.compile(
     r"(?:\d{1,2}(?:[ ]\d{1,2}(?![\w%€$£]|[.,]\d)){1,9}|"
-    r"[a-z](?:[ ][a-z](?![\w'’])){0,4}(?:[ ]\d{1,6}(?![\w%€$£]|[.,]\d)){1,6})",
+    r"[a-z](?:[ ][a-z](?![\w'’])){0,4}(?:[ ]\d{1,6}(?![\w%€$£]|[.,]\d)){1,6}|"
+    r"[a-z]{2,3}[ ]\d{2,10}(?![\w%€$£]|[.,]\d))",
     re.ASCII,
 )
 _LETTERS_THEN_DIGITS = re.compile(r"^([a-z]+)(\d+)$")
@@ -146,7 +140,7 @@ class Contact(NamedTuple):
     """A value at `start`:`end`; `phone` is a second reading of the same digits.
 
     A `part` is some digits of a phone number; `hyphened` is another spelling of an id that was said in parts;
-    `supplement`: said to complete what was said before ("her phone is").
+    `supplement`: said to complete what was said before ("her phone is"); `speaker`: the sender's of a pasted mail.
     """
 
     kind: Literal["email", "phone", "part", "customer_id"]
@@ -157,6 +151,7 @@ class Contact(NamedTuple):
     phone: str | None = None
     supplement: bool = False
     hyphened: str | None = None
+    speaker: bool = False
 
 
 def as_evidence(item: Contact) -> Evidence:
@@ -177,7 +172,11 @@ def as_evidence(item: Contact) -> Evidence:
         alternatives=others,
         partial=item.kind == "part",
         supplement=item.supplement,
+        speaker=item.speaker,
     )
+
+
+_SENDER: Final = re.compile(r"(?:^|\n)(?:from|von|de|da|van): [^\n]{0,80}$", re.IGNORECASE)
 
 
 def find_emails(page: TextScan) -> list[Contact]:
@@ -197,7 +196,8 @@ def find_emails(page: TextScan) -> list[Contact]:
             certain = certain and not _ADDRESSEE.search(before)
             strength = Strength.STRONG if certain else Strength.FAINT
             supplement = is_supplement(page, match.start())
-            found.append(Contact("email", address, *match.span(), strength, supplement=supplement))
+            sender = _SENDER.search(page.text, 0, match.start()) is not None
+            found.append(Contact("email", address, *match.span(), strength, supplement=supplement, speaker=sender))
             page.blank(*match.span())
     return found
 
@@ -226,18 +226,11 @@ def find_phones(page: TextScan, region: str) -> list[Contact]:
             span = (match.start() + start, match.start() + end)
             plain = _PLAIN_DIGITS.fullmatch(match[0]) is not None
             supplement = is_supplement(page, match.start())
-            strength = Strength.FAINT if _is_changed_to(page, match.start()) else Strength.STRONG
+            strength = Strength.FAINT if is_changed_to(page, match.start()) else Strength.STRONG
             found.append(Contact("phone", number, *span, strength, supplement=supplement))
             if cued or not plain:
                 page.blank(*span)
     return found
-
-
-def _is_changed_to(page: TextScan, start: int) -> bool:
-    """Whether a number is to be taken for calls from now on: "change it to", "call me back on"."""
-    before = page.before(start)
-    last = before[:-1].rpartition(" ")[2].lower().rstrip(":")
-    return last in _CHANGING and _CHANGED_TO.search(before) is not None
 
 
 def _is_another_number(page: TextScan, match: re.Match[str]) -> bool:
@@ -314,8 +307,9 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         apart = not lower[start - 1].isalnum()  # else it is the "t" of "not"
         hyphened = None
         if (
-            len(token) < 3
+            len(token) < 4
             and apart
+            and (len(token) == 1 or token.isdecimal() or is_unknown(token.lower()))
             and (parts := _IN_PARTS.match(lower, start))
             and not _is_counted(page, parts.end())
         ):
@@ -385,13 +379,16 @@ def _is_customers(page: TextScan, match: re.Match[str]) -> bool:
     return word is None or word[1].lower() in BEFORE_NUMBER or _LAST_POSSESSIVE.search(before) is not None
 
 
+_ACCOUNT: Final = re.compile(r"\b(?:account|acct|konto)\W*(?:number|no|nr|id|is)?\W*$", re.IGNORECASE)
+
+
 def may_be_id(token: str, page: TextScan, start: int) -> bool:
     """Whether a word that is some customer's id is meant as one: "Q3" and "B2B" mostly are not, nor is a claim's."""
-    if is_number_of_something(page, start):
+    before = page.before(start)
+    if is_number_of_something(page, start) and (token.isdecimal() or not _ACCOUNT.search(before)):
         return False
     if len(token) > _SHORT_ID or (len(token) == _SHORT_ID and ("-" in token or "_" in token)):
         return True
-    before = page.before(start)
     cued = _ID_PREPOSITION.search(before) or _SHORT_CUE.search(before)
     return cued is not None and not _PERIOD.fullmatch(token)
 

@@ -33,6 +33,7 @@ from tilores_core.chat.customer.unmarked import (
     beside_contacts,
     births,
     find_corrected_number,
+    towns,
 )
 from tilores_core.chat.customer.words import (
     FEATURES,
@@ -196,7 +197,7 @@ def extract(
             evidence += find_corrected_number(ids, phones, said)
         if dates and today:
             evidence += births(page, dates, spans, [*emails, *phones, *ids], said, today.year - _YOUNGEST)
-    if keys or numeric:
+    if keys or numeric or "," in plain or "(" in plain:
         evidence = _with_references(evidence, words, names, known, said)
     if len(evidence) > 1 or said.may_deny:
         evidence = _distinct(_with_polarity(evidence, said))
@@ -225,7 +226,8 @@ def _with_references(
     evidence += _lives_in(said)
     ends = {span.end for span in names if not span.partial or span.strength}
     ends |= {e.end for e in evidence if e.kind == "name" and not e.partial}
-    if placed and (one or ends) and (places := list(_places(words, ends, known, said))):
+    places = list(_places(words, ends, known, said)) if placed and (one or ends) else []
+    if places := [*places, *towns(evidence, said.text)]:
         firms = {
             e.start for e in evidence if e.kind == "name" and e.value.rpartition(" ")[2].lower() in FIRMS | FEATURES
         }

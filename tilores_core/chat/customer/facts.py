@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tilores_core.chat.customer.dates import compact_days, fits
@@ -53,6 +53,7 @@ _FOREIGN_PRONOUNS: Final = {
     **dict.fromkeys(("er", "ihm", "ihn", "lui", "él", "ele", "dele", "hij", "hem"), "male"),
     **dict.fromkeys(("sie", "elle", "lei", "ella", "ela", "dela", "zij"), "female"),
 }
+_HIS: Final = dict.fromkeys(("sein", "seine", "seinen", "seiner", "seines", "seinem"), "male")  # "ihr" is "your", too
 _PEOPLE: Final = {
     **dict.fromkeys(("man", "gentleman", "guy", "male"), "male"),
     **dict.fromkeys(("woman", "lady", "female"), "female"),
@@ -61,6 +62,7 @@ _IT_IS: Final = frozenset(("it's", "its", "it", "he's", "she's", "that's", "he",
 _SEXED: Final = keywords((*_PRONOUNS, *_PEOPLE))
 _NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
 _PARTS: Final = (all_phrases("first_name"), all_phrases("last_name"))
+_NAME_FIELDS: Final = frozenset((*_PARTS[0], *_PARTS[1], "name", "full name", "customer name", "nickname", "alias"))
 _SAID_FIRST: Final = words_in_any("family_first")
 _SHORT_MESSAGE: Final = 6  # words
 _SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
@@ -91,10 +93,12 @@ def is_at(customer: Customer, place: str) -> bool:
 
 
 def _texts(customer: Customer) -> Iterator[str]:
+    """The values of traits and records, save the person's name: Paris Bright need not be from Paris."""
     yield from customer.traits.values()
     for record in customer.records:
-        for value in record.fields.values():
-            yield from (text for text in _strings(value))
+        for label, value in record.fields.items():
+            if _NOT_LETTER.sub(" ", label.lower()) not in _NAME_FIELDS:
+                yield from (text for text in _strings(value) if "@" not in text)
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -202,7 +206,7 @@ def is_turned_round(customer: Customer, said: str) -> bool:
     """Whether a name may be another person's for its order: "Martin James" of James Martin, two given names, or
     "frost helen", an order of lists and not of speech, save for family names that are always said first."""
     words, known = normalise_name(said).split(), normalise_name(customer.name or "").split()
-    if len(words) < 2 or "," in said or known != words[::-1] or known == words or words[0] in _SAID_FIRST:
+    if len(words) < 2 or known != words[::-1] or known == words or words[0] in _SAID_FIRST:
         return False
     if "'" in said or not (said.islower() or all(word in GIVEN_NAMES for word in words)):
         return False
@@ -220,6 +224,11 @@ def _names_of(customer: Customer) -> Iterator[str]:
             plain = fold(label)
             if isinstance(value, str) and _NAMING.search(plain) and RELATIONS.isdisjoint(_NOT_LETTER.split(plain)):
                 yield value
+
+
+def is_wrong(customers: Iterable[Customer], text: str) -> bool:
+    """Whether the text, in lower case, says "the wrong Ann" of one of them."""
+    return any(f"wrong {word}" in text for customer in customers for word in name_words(customer.name or ""))
 
 
 def has_field(customer: Customer, word: str) -> bool:
@@ -298,7 +307,12 @@ def sex_meant(reading: Reading) -> str | None:
     """The sex that the pronouns of an English message all have."""
     if reading.language != "en":
         said = reading.said.words
-        return _FOREIGN_PRONOUNS.get(said[1]) if 1 < len(said) <= 3 and said[0] in CONNECTING else None  # "und er?"
+        if said and said[0] in CONNECTING:
+            said = said[1:]  # "und er?"
+            known = _FOREIGN_PRONOUNS if len(said) < 3 else {}
+        else:
+            known = {}
+        return (known | _HIS).get(said[0]) if said else None
     words = reading.said.keywords & _SEXED
     if not words:
         return None

@@ -14,7 +14,8 @@ from typing import Final, Generic, TypeVar
 
 from tilores_core.chat.customer.choices import clarification, several, to_confirm
 from tilores_core.chat.customer.extraction import Reading, extract
-from tilores_core.chat.customer.resolution import UNNAMED, Candidates, Resolver, State, says_nothing
+from tilores_core.chat.customer.narrowing import says_nothing
+from tilores_core.chat.customer.resolution import UNNAMED, Candidates, Resolver, State
 from tilores_core.chat.messages import text_of
 from tilores_core.contracts import (
     Customer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.extraction import Reading
@@ -46,6 +47,28 @@ class Matcher:
                     break
             found = here if found is None else {key: value for key, value in found.items() if key in here}
         return list((found or {}).values()), complete
+
+    def find_at_place(self, given: Sequence[Evidence], name: Evidence) -> list[Customer]:
+        """Those called "Maria Weber" in "Aachen", of "maria weber aachen"."""
+        shorter, _, place = name.value.rpartition(" ")
+        if len(given) > 1 or " " not in shorter:
+            return []
+        return [c for c in self._candidates.of(Identifiers(name=shorter)) if facts.is_at(c, place)]
+
+    def find_meant_instead(self, negated: Sequence[Evidence]) -> Evidence | None:
+        """The second name in "sorry not tom fern gwen hale please", both customers'."""
+        for item in negated:
+            words = item.value.split() if item.kind == "name" else []
+            for n in range(2, len(words) - 1):
+                said, meant = " ".join(words[:n]), " ".join(words[n:])
+                if all(self._candidates.of(Identifiers(name=name)) for name in (said, meant)):
+                    return replace(item, value=meant, alternatives=(), polarity="corrected")
+        return None
+
+    def is_identified(self, given: Sequence[Evidence]) -> bool:
+        """Whether it holds an id, or a contact that no more than one customer has."""
+        asked = [Identifiers(**{item.kind: item.value}) for item in given if item.kind != "name"]
+        return any(who.customer_id or len(self._candidates.of(who)) < 2 for who in asked)
 
     def is_called(self, customer: Customer, name: Evidence) -> bool:
         if not facts.title_fits(customer, name.title):

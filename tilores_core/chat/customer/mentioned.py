@@ -17,6 +17,7 @@ from tilores_core.chat.customer.words import (
     FAMILY_NAMES,
     GIVEN_NAMES,
     PARTICLES,
+    TITLES,
     WORDS_TOO,
     Vocabulary,
     all_phrases,
@@ -102,12 +103,19 @@ def name_evidence(
         if shape is None and (follower := _find_extra_name(words, at + len(who.name), known_words)) is not None:
             yield Evidence(kind="name", value=f"{who.name} {follower.text}", start=at, end=follower.end)
             continue
+        if shape is None and (given := _find_given_before(words, at)) is not None:
+            yield Evidence(kind="name", value=f"{given.text} {who.name}", start=given.start, end=at + len(who.name))
+            continue
         if page.is_read(at):
             continue  # inside an address
         longer = next((other for other in shaped if other != name and _within(name, other)), None)
         if longer is None and shape is not None and shape.end >= at + len(who.name):
             covering = normalise_name(shape.name)  # "van der Berg, Anna" where "Berg, Anna" was spotted
             longer = covering if covering in shaped and set(name.split()) < set(covering.split()) else None
+        before, _, rest = (longer or "").partition(" ")
+        if longer is not None and before in _OF and rest == name and name.split()[0] in GIVEN_NAMES:
+            shaped[name] = shaped.pop(longer)._replace(name=who.name, alternatives=())  # "saldo di giovanni de luca"
+            longer = None
         if longer is not None and PARTICLES.issuperset(set(longer.split()) - set(name.split())):
             name, longer = longer, None  # "de vries petra", of which "vries petra" is known
         if longer is None:
@@ -121,7 +129,7 @@ def name_evidence(
                 start=twin.start if twin else at,
                 end=twin.end if twin else at + len(who.name) + len(suffix),
                 alternatives=_with_particles(who.name, at, words),
-                title=twin.title if twin else "",
+                title=twin.title if twin else _title_before(words, at),
                 speaker=twin.speaker if twin else _is_speaker(words, at, known_words),
                 supplement=is_supplement(page, at),
             )
@@ -205,6 +213,18 @@ def _with_particles(name: str, at: int, words: Sequence[Word]) -> tuple[str, ...
 def _is_speaker(words: Sequence[Word], at: int, known: Vocabulary) -> bool:
     i = next((n for n, word in enumerate(words) if word.start == at), 0)
     return cue_before(words, i, known) == "speaker"
+
+
+def _find_given_before(words: Sequence[Word], at: int) -> Word | None:
+    """The given name of "lee ann burke", where Ann Burke is known."""
+    i = next((n for n, word in enumerate(words) if word.start == at), 0)
+    return words[i - 1] if i and words[i].joined and words[i - 1].low in GIVEN_NAMES - WORDS_TOO else None
+
+
+def _title_before(words: Sequence[Word], at: int) -> str:
+    """ "Herr" of "Herr Rosa Montag", which a weekday's name hides."""
+    i = next((n for n, word in enumerate(words) if word.start == at), 0)
+    return words[i - 1].low if i and words[i - 1].low in TITLES else ""
 
 
 def _find_extra_name(words: Sequence[Word], end: int, known: Vocabulary) -> Word | None:

@@ -285,7 +285,8 @@ class _Names:
             if run[-1].owner or not word.joined or word.capital or len(word.text) > _LONGEST_WORD:
                 break
             joins = word.low in PARTICLES or word.low in PREFIXES
-            if not (joins and self._is_particle(j, run)) and word.low in common:
+            prefixed = run[-1].low in PREFIXES and len(run) > 1 and is_given(run[0])  # "chiara d amico"
+            if not (joins and self._is_particle(j, run)) and word.low in common and not prefixed:
                 second = len(run) == 1 and self._family_name(run[0], word)
                 # A third word that may be the family name: "ann lee king" is not Ann Lee.
                 if not second and not (len(run) > 1 and is_family(word)):
@@ -299,7 +300,7 @@ class _Names:
             return False
         follower = self.words[j + 1] if j + 1 < len(self.words) else None
         return follower is not None and follower.joined and (
-            follower.low not in self.vocabulary.common or follower.low in PARTICLES
+            follower.low not in self.vocabulary.common or follower.low in PARTICLES or self.words[j].low in PREFIXES
         )  # fmt: skip
 
     def _family_name(self, given: Word, word: Word) -> bool:

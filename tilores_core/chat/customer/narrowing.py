@@ -168,6 +168,18 @@ class Narrower:
         return replace(earlier, kind=kind, customers=left, pool=pool, offered=shown, reason="fits")
 
 
+def says_nothing(reading: Reading, *, but_no: bool = False) -> bool:
+    """Whether a message leaves the state as it is; with `but_no` one that may say "no" to a number before, too."""
+    said = reading.said
+    return not (
+        reading.evidence
+        or reading.dates
+        or said.means_another()
+        or facts.says_trait(reading)
+        or (not but_no and said.last_no() >= 0)
+    )
+
+
 def says_no_to(reading: Reading) -> bool:
     """ "No, London": a word with a capital behind a "no"."""
     at = reading.said.last_no() if reading.said.corrects() else -1

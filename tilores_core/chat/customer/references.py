@@ -229,6 +229,8 @@ def _relatives(said: Said) -> Iterator[Evidence]:
         owned = owned or (before[-1:] == "s" and before not in ORDINARY)
         owned = owned or (i == 2 and before in ARTICLES and places[0][2] in CONNECTING)  # "e il marito"
         owned = owned or of or following in _PRONOUNS_OF
+        if (before, word) == ("the", "man") and len(places) == 2:
+            continue  # who of a list is meant
         if not owned or following in _RELATION_FIELDS or _asks_who(said, i):
             continue
         yield Evidence(

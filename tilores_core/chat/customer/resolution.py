@@ -14,7 +14,7 @@ from typing import Final
 from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.matching import Matcher
-from tilores_core.chat.customer.narrowing import Narrower, says_no_to
+from tilores_core.chat.customer.narrowing import Narrower, says_no_to, says_nothing
 from tilores_core.chat.customer.state import (
     UNNAMED,
     Candidates,
@@ -25,11 +25,12 @@ from tilores_core.chat.customer.state import (
     contains,
     distinct_names,
     is_introduced,
+    join_parts,
     without_particles,
     without_speaker,
 )
-from tilores_core.chat.customer.words import GIVEN_NAMES, is_unknown
-from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers, Strength
+from tilores_core.chat.customer.words import CONNECTING, GIVEN_NAMES, is_unknown
+from tilores_core.contracts import Customer, Evidence, Identifiers, Strength
 from tilores_core.identity import normalise_name, normalise_phone
 from tilores_core.spectrums import GENERAL
 
@@ -42,19 +43,7 @@ _BACK_TO: Final = frozenset(
 _MOST_PARTS = 6  # messages that a phone number is said over
 
 
-__all__ = ["UNNAMED", "Candidates", "Reason", "Resolver", "State", "says_nothing"]
-
-
-def says_nothing(reading: Reading, *, but_no: bool = False) -> bool:
-    """Whether a message leaves the state as it is; with `but_no` one that may say "no" to a number before, too."""
-    said = reading.said
-    return not (
-        reading.evidence
-        or reading.dates
-        or said.means_another()
-        or facts.says_trait(reading)
-        or (not but_no and said.last_no() >= 0)
-    )
+__all__ = ["UNNAMED", "Candidates", "Reason", "Resolver", "State"]
 
 
 class Resolver:
@@ -75,8 +64,7 @@ class Resolver:
         before: State | None = None,
     ) -> None:
         self.candidates = candidates
-        self.needed: Identifiers | None = None
-        """What the source must be asked for."""
+        self.needed: Identifiers | None = None  # what the source must be asked for
         self._readings = readings
         self._match = Matcher(candidates)
         self._narrow = Narrower(self._match)
@@ -116,12 +104,10 @@ class Resolver:
         """The state before message `i` where that says nothing of a customer; with several before, it may still tell
         them apart."""
         reading = self._readings[i]
-        if not says_nothing(reading, but_no=True) or self._corrects_number(i, reading):
+        if not says_nothing(reading, but_no=True) or self._means_another(i, reading):
             return None
         before = self.after(i - 1)
         return self._recalled(i, reading) or (None if before.pool or len(before.customers) > 1 else before)
-
-    # --- one message -------------------------------------------------------------------------------------
 
     def _step(self, i: int, reading: Reading) -> State:
         if reading.born and not all(item.value for item in reading.born):
@@ -200,11 +186,12 @@ class Resolver:
         if not any(item.kind != "name" for item in given) and partial:
             partial = [p for p in partial if (p.strength or p.polarity == "corrected") and not contains(names[0], p)]
         found, complete = self._match.fitting(given, partial, reading)
+        if not found and names and (placed := self._match.find_at_place(given, names[0])):
+            found, complete = placed, True
         if not found:
             return self._unmatched(i, reading, given)
-        left = [c for c in found if facts.fits_all(c, reading)]
+        left = [c for c in found if facts.fits_all(c, reading) and not self._match.is_ruled_out(c, reading, names)]
         left = [c for c in left if all(facts.title_fits(c, name.title) for name in (*names, *partial))]
-        left = [c for c in left if not self._match.is_ruled_out(c, reading, names)]
         if names and partial:
             left = [c for c in left if all(self._match.is_called(c, p) for p in partial)]
         if not left:
@@ -216,19 +203,14 @@ class Resolver:
             whole = [c for c in straight or left if not turned and not facts.has_longer_name(c, said)]
             whole = whole or [c for c in left if self._is_certain(i, c, given)]
             if not whole:
-                asks: CustomerKind | None = "several" if turned else None
-                return State("none", reason="like_name", pool=tuple(left), outcome=asks)
+                return State("none", (), "like_name", pool=tuple(left), outcome="several" if turned else None)
             left = whole
         return self._narrow_found(i, reading, tuple(left), complete, given)
 
     def _is_certain(self, i: int, customer: Customer, given: Sequence[Evidence]) -> bool:
-        """Whether more than a name leads to the customer: an id, a contact of no other customer, or what led to it
-        before."""
+        """Whether more than a name leads to the customer, or led to it before."""
         earlier = self.after(i - 1)
-        if customer in earlier.customers and not earlier.named:
-            return True
-        asked = [Identifiers(**{item.kind: item.value}) for item in given if item.kind != "name"]
-        return any(who.customer_id or len(self.candidates.of(who)) < 2 for who in asked)
+        return self._match.is_identified(given) or (customer in earlier.customers and not earlier.named)
 
     def _find_borne_out(self, faint: Sequence[Evidence], sure: Sequence[Evidence]) -> list[Evidence]:
         """The faint evidence that fits a customer."""
@@ -287,19 +269,11 @@ class Resolver:
             if found := self.candidates.of(who):
                 left = tuple(c for c in found if facts.fits_all(c, reading))
                 return self._narrow_found(i, reading, left, True, partial) if left else None
-        if (whole := self._with_part_before(i, earlier, partial)) is not None:
+        if earlier.kind == "none" and (whole := join_parts(self._readings[i - 1].found, partial)) is not None:
             return self._resolve_named(i, reading, [whole])
         if among or any(item.strength for item in partial):
             return self._unmatched(i, reading, partial)
         return None
-
-    def _with_part_before(self, i: int, earlier: State, partial: Sequence[Evidence]) -> Evidence | None:
-        """The whole name where the message before, which found no customer, held the other part: "Mrs Dubois"."""
-        before = self._readings[i - 1].found if i and earlier.kind == "none" else ()
-        if len(before) != 1 or len(partial) != 1 or not (before[0].partial and before[0].title):
-            return None
-        title, name = before[0].title, f"{partial[0].value} {before[0].value}"
-        return replace(partial[0], value=name, title=title, partial=False)
 
     def _find_by_names(self, names: Sequence[Evidence], among: Customers) -> Customers:
         return among and tuple(c for c in among if all(self._match.is_called(c, name) for name in names))
@@ -342,18 +316,12 @@ class Resolver:
         said = self._readings[i].said
         sure = self._spectrum(i) != GENERAL or self._readings[i].language != "en" or said.corrects()
         sure = sure or any(is_introduced(said.low, item.value) for item in odd)
+        for item in odd:  # "anneliese", which could be "anne liese" as well
+            whole = replace(item, value=item.value.replace(" ", ""), partial=True)
+            if self._find_by_names([whole], earlier.customers or earlier.pool):
+                return self._partly_named(i, self._readings[i], [whole])
         if odd and sure and earlier.kind != "unnamed":
             return State("none", reason="unknown")
-        return None
-
-    def _find_meant_instead(self, negated: Sequence[Evidence]) -> Evidence | None:
-        """The second name in "sorry not tom fern gwen hale please", both customers'."""
-        for item in negated:
-            words = item.value.split() if item.kind == "name" else []
-            for n in range(2, len(words) - 1):
-                said, meant = " ".join(words[:n]), " ".join(words[n:])
-                if all(self.candidates.of(Identifiers(name=name)) for name in (said, meant)):
-                    return replace(item, value=meant, alternatives=(), polarity="corrected")
         return None
 
     def _narrow_found(
@@ -362,25 +330,27 @@ class Resolver:
         before = self._readings[i - 1].found if i else ()
         return self._narrow.narrow_found(self.after(i - 1), before, reading, found, complete, given)
 
-    def _corrects_number(self, i: int, reading: Reading) -> bool:
-        """ "No, 7 at the end", after an id or a phone number."""
+    def _means_another(self, i: int, reading: Reading) -> bool:
+        """ "I meant …", "the wrong Ann", or "No, 7 at the end", after an id or a phone number."""
+        if "wrong" in reading.said.plain and facts.is_wrong(self.after(i - 1).customers, reading.said.low):
+            return True
         at = reading.said.last_no()
-        if not i or at < 0:
-            return False
-        before = self._readings[i - 1].found
-        return any(item.kind != "name" for item in before) and any(
-            word.isdecimal() for start, _, word in reading.said.places if start >= at
+        before = self._readings[i - 1].found if i and at >= 0 else ()
+        return reading.said.means_another() or (
+            any(item.kind != "name" for item in before)
+            and any(word.isdecimal() for start, _, word in reading.said.places if start >= at)
         )
 
     def _recalled(self, i: int, reading: Reading) -> State | None:
-        """ "Back to Bill", where the name of a customer of before is a word as well."""
+        """ "Back to Bill", or "and jan?", where the name of a customer of before is a word as well."""
         words = reading.said.low.rstrip(" .?!").rsplit(None, 4)[-4:]
-        if len(words) < 2 or words[-2] not in _BACK_TO or i < 2:
+        if len(words) < 2 or not (words[-2] in _BACK_TO or (len(words) == 2 and words[0] in CONNECTING)):
             return None
-        earlier = {customer.id for customer in self.after(i - 1).customers}
+        before = self.after(i - 1)
+        earlier = {customer.id for customer in before.customers}
         called = [
             customer
-            for customer in self._history(i)
+            for customer in (*before.pool, *self._history(i))
             if words[-1] in normalise_name(customer.name or "").split() and customer.id not in earlier
         ]
         if not called:
@@ -395,7 +365,7 @@ class Resolver:
         earlier = self.after(i - 1) if i else UNNAMED
         negated = [item for item in reading.found if item.polarity == "negated"]
         if negated and not reading.of_kind("rejection"):
-            if (meant := self._find_meant_instead(negated)) is not None:
+            if (meant := self._match.find_meant_instead(negated)) is not None:
                 return self._resolve_named(i, reading, [meant]) or earlier
             if (left := self._narrow.deny(earlier, reading)) is not None:
                 return left
@@ -422,7 +392,7 @@ class Resolver:
         if state == earlier and earlier.kind == "one" and len(number) > 1 and not reading.dates:
             return state if facts.has_number(earlier.customers[0], number) else State("none", reason="unread")
         if (
-            (reading.said.means_another() or says_no_to(reading) or self._corrects_number(i, reading))
+            (self._means_another(i, reading) or says_no_to(reading))
             and state.customers == earlier.customers
             and earlier.kind == "one"
         ):

@@ -135,10 +135,12 @@ def without_possessive(words: Sequence[Word], i: int, run: Sequence[Word], vocab
     """ "tom ferns balance" may be Tom Fern's, "tom joneses" Tom Jones's."""
     last = run[-1]
     j = i + len(run)
-    if last.owner or last.low[-1:] != "s" or len(last.low) < 4 or j >= len(words):
+    if last.low[-1:] != "s" or len(last.low) < 4 or j >= len(words):
         return ()
     following = words[j]
-    plain = following.joined and following.low in vocabulary.common and following.capital == last.capital
+    plain = last.owner or (
+        following.joined and following.low in vocabulary.common and following.capital == last.capital
+    )
     if not plain and following.low not in vocabulary.subjects:
         return ()
     endings = ["s"] + (["es"] if last.low.endswith(("ses", "xes", "zes", "ches", "shes")) else [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from tilores_core.chat.customer.said import Said
@@ -124,6 +124,14 @@ def distinct_names(names: Iterable[Evidence]) -> list[Evidence]:
 
 def contains(name: Evidence, part: Evidence) -> bool:
     return name_fits(part.value, [name.value])
+
+
+def join_parts(before: Sequence[Evidence], partial: Sequence[Evidence]) -> Evidence | None:
+    """The whole name where the message before held the other part: "Mrs Dubois"."""
+    if len(before) != 1 or len(partial) != 1 or not (before[0].partial and before[0].title):
+        return None
+    name = f"{partial[0].value} {before[0].value}"
+    return replace(partial[0], value=name, title=before[0].title, partial=False)
 
 
 def combinations(by_kind: dict[str, list[Evidence]]) -> list[list[Evidence]]:

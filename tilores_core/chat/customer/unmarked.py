@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -37,9 +37,9 @@ _AROUND_NUMBER: Final = words_in_any("choosing").union(
     words_in_any("correction"),
     words_in_any("number"),
     words_in_any("negators"),
+    words_in_any("one"),
     _INSTEAD,
     ("that", "should", "be", "was", "is", "it's", "that's", "its", "thats", "no", "nein", "wrong"),
-    ("customer", "client"),
 )
 _SHORTEST_PHONE: Final = 7
 _LONG: Final = 3  # digits that are hardly a count or a place in a list
@@ -50,6 +50,7 @@ _AROUND_DATE: Final = (
     words_in_any("choosing") | words_in_any("correction") | words_in_any("light") | MONTHS.keys() | {"it's"}
 )
 MOST_DATES = 4
+_TOWN: Final = re.compile(r"(?:, ?| \()(?P<place>[^\W\d_]{3,}(?: [^\W\d_]+){0,2})(?=[?.!,;)\n]|$)")
 _TO_CONTACT: Final = re.compile(
     r"(?:['’]s)?[ ,;:(\-–]{0,3}(?:(?:here|calling|calls?|called|phone|number|tel|cell|mobile|at|on|from|is|my|with|"
     r"e-?mail|mail|the|and|customer|client|id)[ ,.:]{1,2}){0,4}",
@@ -181,3 +182,17 @@ def beside_contacts(
             for item in contacts
         ):
             yield NameSpan(word.text, word.start, word.end, Strength.FAINT, partial=True)
+
+
+def towns(evidence: Iterable[Evidence], text: str) -> Iterator[Evidence]:
+    """ "Ann Lee, Leeds", "Ann Lee (Leeds)": an unknown word behind a whole name."""
+    for item in evidence:
+        match = _TOWN.match(text, item.end) if item.kind == "name" and not item.partial else None
+        if match is None:
+            continue
+        first, *more = match["place"].split()
+        if first[:1].isupper() != item.value[:1].isupper():
+            continue
+        if is_unknown(first.lower()) and first.lower() not in GIVEN_NAMES and (not more or match["place"].istitle()):
+            start, end = match.span("place")
+            yield Evidence(kind="place", value=match["place"], start=start, end=end)
