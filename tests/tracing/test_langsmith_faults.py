@@ -7,6 +7,7 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -93,6 +94,14 @@ async def test_a_batch_sent_twice_is_stored_once(service: LangSmithServer) -> No
     await sending.record([same])
     await sending.record([same])
     assert len(service.runs) == 2
+
+
+async def test_id_that_is_not_a_uuid_loses_no_trace(service: LangSmithServer) -> None:
+    sending, other = tracer(service, timeout_seconds=60.0), replace(trace(), id="run 4711")
+    await sending.record([other, trace()])
+    assert len(service.runs) == 4
+    await sending.record([other])
+    assert len(service.runs) == 4
 
 
 async def test_huge_payloads_go_in_several_requests_or_without_their_texts(service: LangSmithServer) -> None:

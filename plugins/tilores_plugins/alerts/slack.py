@@ -5,6 +5,7 @@ Nothing here imports httpx; building the channel does.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -14,6 +15,7 @@ from tilores_plugins.alerts.wording import facts, printable, word
 
 _MOST_SHOWN: Final = 10
 _HEADER_CHARACTERS: Final = 150
+_CUT_ENTITY: Final = re.compile(r"&[a-z]*$")
 _SECTION_CHARACTERS: Final = 2900  # 3000, of Slack's own count
 _SIGNS: Final = {
     "CRITICAL": ":red_circle:",
@@ -48,7 +50,7 @@ def message(notice: AlertNotice) -> dict[str, Any]:
         if entry.alert.detail:
             lines.append(escape(entry.alert.detail))
         lines.append(" · ".join(f"{escape(name)}: {escape(value)}" for name, value in facts(entry)))
-        text = "\n".join(lines)[:_SECTION_CHARACTERS]
+        text = _CUT_ENTITY.sub("", "\n".join(lines)[:_SECTION_CHARACTERS])
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": text}})
     if (rest := len(notice.entries) - _MOST_SHOWN) > 0:
         text = f"and {rest} more: {len(notice.entries)} alerts, raised {notice.count} times"

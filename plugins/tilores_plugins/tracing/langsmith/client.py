@@ -18,7 +18,7 @@ from langsmith import Client
 from urllib3.util import Retry
 
 from tilores_core import Feedback
-from tilores_plugins.tracing.langsmith.runs import Run
+from tilores_plugins.tracing.langsmith.runs import Run, uuid_of
 
 _CONNECT_SECONDS: Final = 3.0
 # The library logs each failure with parts of the key and of the reply; ours says which kind it was.
@@ -81,8 +81,8 @@ class LangSmith:
             # Without the project's id LangSmith looks for the run itself, where it still can.
             warnings.simplefilter("ignore")
             self._client.create_feedback(
-                run_id=feedback.run_id,
-                trace_id=feedback.run_id,
+                run_id=uuid_of(feedback.run_id),
+                trace_id=uuid_of(feedback.run_id),
                 key=feedback.key,
                 score=feedback.score,
                 value=feedback.value,

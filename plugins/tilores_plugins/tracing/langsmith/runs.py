@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any, Final
 
 from tilores_core import Span, Trace
@@ -27,15 +28,23 @@ _RUN_TYPE: Final = {
 
 
 def runs_of(trace: Trace, project: str) -> list[Run]:
-    """The root first, then its children in the order of time. Raises `ValueError` for an id that is not a UUID."""
+    """The root first, then its children in the order of time."""
     return list(_Tree(trace, project).runs(trace.root, None, ""))
+
+
+def uuid_of(trace_id: str) -> uuid.UUID:
+    """LangSmith takes no other ids: of one that is not a UUID, always the same."""
+    try:
+        return uuid.UUID(trace_id)
+    except ValueError:
+        return uuid.UUID(bytes=blake2b(trace_id.encode("utf-8", "replace"), digest_size=16).digest(), version=4)
 
 
 class _Tree:
     def __init__(self, trace: Trace, project: str) -> None:
         self._trace = trace
         self._project = project
-        self._id = uuid.UUID(trace.id)
+        self._id = uuid_of(trace.id)
         self._count = 0
 
     def runs(self, span: Span, parent: uuid.UUID | None, above: str) -> Iterator[Run]:
