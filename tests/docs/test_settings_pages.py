@@ -14,7 +14,7 @@ from tests.docs import settings_reference
 from tests.docs.error_reference import unnamed_errors
 from tests.docs.markdown_blocks import ROOT, Block, all_toml_blocks
 from tilores_core.files import read_text
-from tilores_core.host import PluginHost
+from tilores_core.host.host import PluginHost
 from tilores_core.host.plan import DISABLE_VARIABLE, ONLY_VARIABLE
 from tilores_core.settings import Environment, load_environment
 from tilores_core.settings.loader import PACKAGED, LoadedConfig, parse_config

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.host.throwaway_plugins import Examine, Site, scanned
-from tilores_core.host import PluginHost
+from tilores_core.host.host import PluginHost
 from tilores_core.settings.loader import LoadedConfig, parse_config
 
 

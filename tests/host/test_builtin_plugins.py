@@ -7,7 +7,8 @@ import tomllib
 from pathlib import Path
 
 from tilores_core.hookspecs import HOOK_NAMES
-from tilores_core.host import PluginHost, scan
+from tilores_core.host.host import PluginHost
+from tilores_core.host.plugin import scan
 from tilores_core.settings.loader import PACKAGED, load_config
 
 ROOT = Path(__file__).parents[2]

@@ -78,7 +78,7 @@ USE = """
 import asyncio, sys, time
 from pathlib import Path
 from tilores_core import CacheEntry
-from tilores_core.host import PluginHost
+from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import CACHE
 from tilores_core.settings import load_config
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.host.throwaway_plugins import Examine, Site, good, states
 from tilores_core import __version__
-from tilores_core.host import Plugin
+from tilores_core.host.plugin import Plugin
 from tilores_core.host.roles import CACHE
 
 BOOM = "raise RuntimeError('this must not be imported')"

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.host.throwaway_plugins import Site, good, scanned
-from tilores_core.host import scan
+from tilores_core.host.plugin import scan
 
 
 def test_scan_finds_id_target_distribution_and_version_without_importing(site: Site) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from tests.host.throwaway_plugins import Examine, Site, good
 from tilores_core import ConfigError, PluginError, TiloresError
-from tilores_core.host import PluginHost, provider_of
+from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import ALERTS, CACHE, DEPLOY, EXTRACTOR, LLM, OPTIMIZER, SOURCE, TRACERS
-from tilores_core.host.use import selections
+from tilores_core.host.use import provider_of, selections
 from tilores_core.settings import UseTable
 
 EVERYTHING = """

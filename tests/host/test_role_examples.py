@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from tests.tracing.traced_app import App, traced_app
 from tilores_core import Identifiers, LLMProvider, PluginContext, ServicesNotOpenError
-from tilores_core.host import Plugin, scan
+from tilores_core.host.plugin import Plugin, scan
 from tilores_core.settings.data_folder import read_key
 from tilores_core.testing import COMMANDS, EXECUTOR, LLM, OPTIMIZER, SOURCE, TRACERS, isolated_host
 from tilores_core.testing.fake_upstream import FakeUpstream

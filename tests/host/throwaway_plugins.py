@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tilores_core.host import Plugin, PluginHost, scan
+from tilores_core.host.host import PluginHost
+from tilores_core.host.plugin import Plugin, scan
 
 GOOD = """
 from tilores_core import CacheBackendSpec, hookimpl

@@ -18,7 +18,7 @@ from tests.quality.evaluated import opened
 from tilores_core import Candidate, Change, OptimizerStrategySpec, OptimizerTask, hookimpl
 from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.errors import BudgetSpentError, ConfigError, InvalidRequestError
-from tilores_core.host import Plugin, scan
+from tilores_core.host.plugin import Plugin, scan
 from tilores_core.improve import AutomatedImprovementDeployment, ContinuousImprovementOrchestrator, Decision
 from tilores_core.improve.journal import CycleBudget, ModelReply
 from tilores_core.improve.learning import LearningAccumulator

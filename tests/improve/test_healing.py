@@ -18,7 +18,7 @@ from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.chat.routing.health import Hold
 from tilores_core.contracts import Alert
 from tilores_core.errors import StoreError
-from tilores_core.host import scan
+from tilores_core.host.plugin import scan
 from tilores_core.improve.healing import Means, SelfHealing
 from tilores_core.improve.healing_diagnosis import Finding, HealingLesson, choose, lessons
 from tilores_core.improve.healing_signals import ModelHolds

@@ -17,7 +17,7 @@ from tests.improve.test_cycle import CONFIG, plugin
 from tests.quality.evaluated import opened
 from tilores_core import Candidate, Change, OptimizerTask
 from tilores_core.errors import BudgetSpentError, InvalidRequestError
-from tilores_core.host import scan
+from tilores_core.host.plugin import scan
 from tilores_core.improve import engine, strategy_run
 from tilores_core.improve.journal import CycleJournal
 from tilores_core.improve.report import as_markdown, cycle_row

@@ -51,7 +51,7 @@ def test_threads_each_have_an_engine_of_their_own(tilores: Command) -> None:
 
 
 def test_the_pool_has_as_many_threads_as_it_is_told(tmp_path: Path) -> None:
-    from tilores_core.host import PluginHost
+    from tilores_core.host.host import PluginHost
 
     config = parse_config('[use]\nexecutor = "threads"\n[plugins.threads]\nworkers = 3\n', tmp_path / "plugins.toml")
     loaded = LoadedConfig(config=config, path=tmp_path / "plugins.toml", packaged=False)

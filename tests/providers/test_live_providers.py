@@ -12,7 +12,8 @@ from tests.providers.asked import ask
 from tilores_core import LLMProvider
 from tilores_core.chat.messages import for_model
 from tilores_core.contracts import Message
-from tilores_core.host import PluginHost, scan
+from tilores_core.host.host import PluginHost
+from tilores_core.host.plugin import scan
 from tilores_core.host.roles import LLM
 from tilores_core.settings.loader import PACKAGED, load_config
 

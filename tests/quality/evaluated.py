@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tilores_core.host import scan
+from tilores_core.host.plugin import scan
 from tilores_core.quality.evaluation import Evaluator
 from tilores_core.quality.questions import GoldenSet, MakeOptions, make_questions
 from tilores_core.services import Services, load_host, open_services

@@ -14,7 +14,7 @@ from tests.quality.evaluated import evaluator, golden, opened
 from tilores_core import LLMProviderSpec, ModelInfo, SupportsFeedback, TracerSpec, hookimpl
 from tilores_core.chat.prompts import BUILTIN_PARTS, build_prompt
 from tilores_core.errors import ConfigError, ProviderAuthError, UnknownModelError, UnsupportedParameterError
-from tilores_core.host import Plugin, scan
+from tilores_core.host.plugin import Plugin, scan
 from tilores_core.quality.evaluation import (
     Budget,
     EvaluationPlan,

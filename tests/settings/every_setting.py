@@ -17,8 +17,9 @@ from typing import get_args
 from pydantic import BaseModel
 
 from tilores_core.hookspecs import HOOK_NAMES
-from tilores_core.host import PluginHost, scan
+from tilores_core.host.host import PluginHost
 from tilores_core.host.plan import DISABLE_VARIABLE, HOST_KEYS, ONLY_VARIABLE
+from tilores_core.host.plugin import scan
 from tilores_core.host.plugin_settings import settings_class
 from tilores_core.settings import Config, Environment, load_config
 from tilores_core.settings.loader import PACKAGED

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tests.sources.tilores_client import EDWINA_EMAIL
 from tests.tilores_instance import TiloresInstance
 from tilores_core import ConfigError, Identifiers, SourceError
-from tilores_core.host import PluginHost
+from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import HEALTH, SOURCE
 from tilores_core.testing.host import isolated_host
 from tilores_plugins.sources import tilores
@@ -161,7 +161,7 @@ def test_nothing_heavy_is_imported_before_the_first_call(tmp_path: Path) -> None
     code = """
 import asyncio, json, pathlib, sys
 from tilores_core import Identifiers, PluginContext
-from tilores_core.host import PluginHost
+from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import HEALTH, SOURCE
 from tilores_plugins.sources import tilores
 from tilores_core.testing.host import isolated_host

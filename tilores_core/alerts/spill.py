@@ -8,12 +8,11 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import orjson
 import structlog
+from pydantic import TypeAdapter
 
-from tilores_core.contracts import Alert
 from tilores_core.files import replace_file
 from tilores_core.resilience.presence import machine, process_exists
 from tilores_core.store.topics import AlertReport
@@ -22,6 +21,7 @@ log = structlog.get_logger(part="alerts")
 
 _SUFFIX: Final = ".alerts.json"
 _OLD_SECONDS: Final = 60.0
+_REPORTS: Final = TypeAdapter(list[AlertReport])
 
 
 class SpillFile:
@@ -33,7 +33,7 @@ class SpillFile:
     def write(self, reports: Sequence[AlertReport]) -> None:
         """Replace what the file holds; it is on the disk when this returns."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(self.path, orjson.dumps([_plain(report) for report in reports]))
+        replace_file(self.path, _REPORTS.dump_json([*reports]))
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -57,8 +57,8 @@ def take_over(folder: Path, own: SpillFile) -> list[tuple[Path, list[AlertReport
                 continue
             path.rename(mine)
             try:
-                found.append((mine, [_report(value) for value in orjson.loads(mine.read_bytes())]))
-            except (ValueError, TypeError, KeyError) as error:
+                found.append((mine, _REPORTS.validate_json(mine.read_bytes())))
+            except ValueError as error:
                 log.error("alerts.spill_damaged", file=mine.name, error=type(error).__name__)
                 mine.rename(mine.with_suffix(".damaged"))
     return found
@@ -77,16 +77,3 @@ def _is_used(path: Path) -> bool:
         return False
     host, pid, _ = path.name.removesuffix(_SUFFIX).rsplit("~", 2)
     return host != _host() or (pid != str(os.getpid()) and process_exists(int(pid)))
-
-
-def _plain(report: AlertReport) -> dict[str, Any]:
-    names = ("fingerprint", "count", "first_ms", "last_ms", "cleared_ms")
-    return {
-        **{name: getattr(report, name) for name in names},
-        "alert": None if report.alert is None else report.alert.as_dict(),
-    }
-
-
-def _report(value: dict[str, Any]) -> AlertReport:
-    alert = value.pop("alert", None)
-    return AlertReport(alert=None if alert is None else Alert(**alert), **value)

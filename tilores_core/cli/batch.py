@@ -16,7 +16,7 @@ from tilores_core.cli.batch_display import BatchDisplay, choose_display
 from tilores_core.cli.options import JsonOption, ModelOption, get_options
 
 if TYPE_CHECKING:
-    from tilores_core.host import PluginHost
+    from tilores_core.host.host import PluginHost
     from tilores_core.jobs.batch import Batch
 
 

@@ -19,7 +19,7 @@ from tilores_core.errors import ConfigError
 if TYPE_CHECKING:
     from tilores_core.contracts import Deployment
     from tilores_core.deploy import Rollout
-    from tilores_core.host import PluginHost
+    from tilores_core.host.host import PluginHost
 
 app = typer.Typer(name="deploy", no_args_is_help=True, pretty_exceptions_enable=False)
 

@@ -22,7 +22,7 @@ from tilores_core.errors import TiloresError
 from tilores_core.logs import configure_logging
 
 if TYPE_CHECKING:
-    from tilores_core.host import PluginHost
+    from tilores_core.host.host import PluginHost
 
 T = TypeVar("T")
 
@@ -50,22 +50,29 @@ class _Report:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """What raises inside is a problem of this part; what hangs ends the doctor."""
-
+        """What raises inside is a problem of this part; what hangs ends the doctor, with exit code 1: an import, a
+        factory or a file system cannot be interrupted."""
         longest = self.seconds * ANSWERS_PER_PART
 
-        def hung() -> None:
-            fix = f"see what it waits for; the parts after '{name}' were not checked"
-            self.add(problem(name, f"no end within {longest:g} s", fix))
-            self.end()
-
-        with _ends_within(longest, hung):
+        def give_up() -> None:
             try:
-                yield
-            except TiloresError as error:
-                self.add(problem_of(name, error))
-            except Exception as error:
-                self.add(problem(name, f"{type(error).__name__}: {error}", "please report this fault"))
+                fix = f"see what it waits for; the parts after '{name}' were not checked"
+                self.add(problem(name, f"no end within {longest:g} s", fix))
+                self.end()
+            finally:
+                os._exit(1)
+
+        timer = Timer(longest, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except TiloresError as error:
+            self.add(problem_of(name, error))
+        except Exception as error:
+            self.add(problem(name, f"{type(error).__name__}: {error}", "please report this fault"))
+        finally:
+            timer.cancel()
 
     def result(self, name: str, work: Callable[[], T]) -> T | None:
         """What `work` returns; None when it raises, which is then a problem of this part."""
@@ -140,25 +147,3 @@ async def _parts(host: PluginHost, report: _Report) -> None:
                 report.add(finding)
     with report.part("ending"):
         await host.aclose()
-
-
-@contextmanager
-def _ends_within(seconds: float, last_words: Callable[[], None]) -> Iterator[None]:
-    """End the process with exit code 1, after `last_words()`, when the block does not end in time.
-
-    For steps that cannot be interrupted: an import, a factory, a file system.
-    """
-
-    def give_up() -> None:
-        try:
-            last_words()
-        finally:
-            os._exit(1)
-
-    timer = Timer(seconds, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

@@ -26,7 +26,7 @@ from tilores_core.settings.data_folder import create_data_folder, key_file
 if TYPE_CHECKING:
     from tilores_core.chat.models import Models
     from tilores_core.hookspecs import Spec
-    from tilores_core.host import PluginHost
+    from tilores_core.host.host import PluginHost
     from tilores_core.settings import Environment, LoadedConfig
 
 STATE: Final = "state"
@@ -227,17 +227,16 @@ async def source(host: PluginHost, seconds: float) -> Findings:
     if name not in host.names(SOURCE):
         return  # the finding about plugins says why
     built = host.build(SOURCE, name)
+    settings = f"Its settings: tilores plugins show {_plugin(host, SOURCE, name)}"
     try:
         async with asyncio.timeout(seconds):
             schema = await built.schema()
             await built.get(_NO_CUSTOMER)
     except TimeoutError:
-        fix = f"is what it reads from up? Its settings: tilores plugins show {_plugin(host, SOURCE, name)}"
-        yield problem("source", f"{name}: no answer within {seconds:g} s", fix)
+        yield problem("source", f"{name}: no answer within {seconds:g} s", f"is what it reads from up? {settings}")
         return
     if not schema.fields:
-        fix = f"does it hold customers? Its settings: tilores plugins show {_plugin(host, SOURCE, name)}"
-        yield warning("source", f"{name}: no fields, so no customers", fix)
+        yield warning("source", f"{name}: no fields, so no customers", f"does it hold customers? {settings}")
         return
     yield ok("source", f"{name}: {len(schema.fields)} fields")
     if isinstance(built, SupportsReport):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, ParamSpec
 import typer
 
 if TYPE_CHECKING:
-    from tilores_core.host import PluginHost
+    from tilores_core.host.host import PluginHost
     from tilores_core.services import Services
     from tilores_core.settings import Environment
     from tilores_core.store.lazy import LazyStore

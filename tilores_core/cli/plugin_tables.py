@@ -9,7 +9,8 @@ from tilores_core.cli.output import columns
 from tilores_core.errors import PluginError
 
 if TYPE_CHECKING:
-    from tilores_core.host import Plugin, PluginHost
+    from tilores_core.host.host import PluginHost
+    from tilores_core.host.plugin import Plugin
 
 _HEADINGS = ("ID", "STATE", "VERSION", "DISTRIBUTION", "ORDER", "LOAD", "PROVIDES")
 

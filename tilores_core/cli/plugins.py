@@ -17,7 +17,8 @@ from tilores_core.cli.output import emit, full_traceback
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tilores_core.host import Plugin, PluginHost
+    from tilores_core.host.host import PluginHost
+    from tilores_core.host.plugin import Plugin
     from tilores_core.settings import LoadedConfig
 
 app = typer.Typer(

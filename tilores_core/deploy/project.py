@@ -15,7 +15,7 @@ from tilores_core.host.roles import ALERTS, CACHE, LLM, ROUTERS, SOURCE, TRACERS
 from tilores_core.host.use import selections
 
 if TYPE_CHECKING:
-    from tilores_core.host import PluginHost
+    from tilores_core.host.host import PluginHost
     from tilores_core.settings import Environment
 
 _SERVING: Final = (CACHE, SOURCE, LLM, TRACERS, ALERTS, ROUTERS)

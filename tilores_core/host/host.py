@@ -224,7 +224,7 @@ class PluginHost:
         return built
 
     def build_used(self, role: Role[T]) -> dict[str, T]:
-        """Everything `used(role)` names, by name, in order.
+        """Everything that `used_names` says, built, by name and in order.
 
         What cannot be built and is not essential is disabled, with a warning, unless its plugin is `required`
         or `[host] strict` is set; otherwise its `PluginError` is raised. A `ConfigError` is always raised. See also

@@ -164,21 +164,7 @@ EXTRACTOR: Final[Role[CustomerExtractor]] = Role(
     protocol_methods(CustomerExtractor),
 )
 
-ROLES: Final[tuple[Role[Any], ...]] = (
-    CACHE,
-    SOURCE,
-    LLM,
-    OPTIMIZER,
-    DEPLOY,
-    EXECUTOR,
-    TRACERS,
-    ALERTS,
-    ROUTERS,
-    COMMANDS,
-    HEALTH,
-    OBSERVERS,
-    EXTRACTOR,
-)
+ROLES: Final[tuple[Role[Any], ...]] = tuple(value for value in tuple(globals().values()) if isinstance(value, Role))
 ROLE_OF_HOOK: Final[dict[str, Role[Any]]] = {role.hook: role for role in ROLES}
 
 # The registrations of a hook without a role would be lost.

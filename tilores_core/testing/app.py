@@ -87,7 +87,7 @@ class TestApp:
 
     def _create(self) -> Application:
         from tilores_core.app import create_app
-        from tilores_core.host import Plugin, scan
+        from tilores_core.host.plugin import Plugin, scan
         from tilores_core.settings import LoadedConfig, load_environment
         from tilores_core.settings.loader import validate_config
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tilores_core.host import Plugin, PluginHost
+from tilores_core.host.host import PluginHost
+from tilores_core.host.plugin import Plugin
 from tilores_core.settings.loader import LoadedConfig, validate_config
 
 
