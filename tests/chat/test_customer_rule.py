@@ -449,3 +449,19 @@ def test_question_about_another_than_the_named_customer_is_noticed(said: str, an
     finder = CustomerFinder(SpottingSource(PEOPLE), "US")
     records = "first_name: Nora last_name: Whitlock city: Harwich"
     assert finder.names_another([{"role": "user", "content": said}], PEOPLE[0], records) is another
+
+
+@pytest.mark.parametrize(
+    ("who", "customer_id"),
+    [
+        (Identifiers(name="Nora Whitlock"), "2001"),
+        (Identifiers(name="Nora Jo Whitlock"), REFUSED),
+        (Identifiers(name="Nora Jo Whitlock", phone="+15035550111"), "2001"),
+        (Identifiers(name="Ruth Jo Dale", phone="+15035550130"), REFUSED),
+        (Identifiers(name="whitlock nora"), REFUSED),
+        (Identifiers(name="whitlock nora", customer_id="2001"), "2001"),
+    ],
+)
+async def test_name_of_a_batch_line_follows_the_rule_for_messages(who: Identifiers, customer_id: str) -> None:
+    found = await CustomerFinder(SpottingSource(PEOPLE), "US").identify(who)
+    assert (found.outcome.customer_id or REFUSED) == customer_id

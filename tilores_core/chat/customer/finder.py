@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeVar
 
 from tilores_core.chat.customer.choices import clarification, several, to_confirm
 from tilores_core.chat.customer.extraction import Reading, extract
+from tilores_core.chat.customer.facts import has_longer_name, is_turned_round
 from tilores_core.chat.customer.narrowing import says_nothing
 from tilores_core.chat.customer.resolution import UNNAMED, Candidates, Resolver, State
 from tilores_core.chat.messages import text_of
@@ -228,8 +229,15 @@ class CustomerFinder:
         return bool(asked)
 
     async def identify(self, identifiers: Identifiers) -> Resolution:
-        """The customer that the identifiers fit, all of them. Raises what the source raises (`SourceError`)."""
-        return _resolution(tuple(await self._source.find(identifiers)))
+        """The customer that the identifiers fit, all of them; a name as in a message. Raises what the source raises
+        (`SourceError`)."""
+        found = tuple(await self._source.find(identifiers))
+        name = identifiers.name
+        if name and not (identifiers.customer_id or identifiers.date_of_birth):
+            contact = replace(identifiers, name=None)
+            if not contact or len(await self._source.find(contact)) > 1:
+                found = tuple(c for c in found if not (has_longer_name(c, name) or is_turned_round(c, name)))
+        return _resolution(found)
 
     async def _look_up(self, who: Identifiers, candidates: Candidates) -> None:
         found: Sequence[Customer]
