@@ -176,6 +176,7 @@ def as_evidence(item: Contact) -> Evidence:
     )
 
 
+_IS_SENT: Final = re.compile(r"[ ](?:the|an?|her|his|their|this|that)[ ]")  # "email ann@example.com the statement"
 _SENDER: Final = re.compile(r"(?:^|\n)(?:from|von|de|da|van): [^\n]{0,80}$", re.IGNORECASE)
 
 
@@ -193,7 +194,7 @@ def find_emails(page: TextScan) -> list[Contact]:
         if address is not None:
             before = page.before(match.start())
             certain = "@" in match[0] or "." in address.partition("@")[0] or _EMAIL_CUE.search(before) is not None
-            certain = certain and not _ADDRESSEE.search(before)
+            certain = certain and not _ADDRESSEE.search(before) and not _IS_SENT.match(page.left, match.end())
             strength = Strength.STRONG if certain else Strength.FAINT
             supplement = is_supplement(page, match.start())
             sender = _SENDER.search(page.text, 0, match.start()) is not None

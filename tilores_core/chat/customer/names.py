@@ -35,6 +35,7 @@ from tilores_core.chat.customer.words import (
     PARTICLES,
     PLACES,
     TITLES,
+    WORDS_TOO,
     Vocabulary,
     is_unknown,
     words_in_any,
@@ -307,7 +308,8 @@ class _Names:
         place = self.words.index(given)
         framed = place > 0 and self.words[place - 1].low in self.vocabulary.prepositions
         may = framed or is_given(given) or given.low in NAMES_TOO or is_unknown(given.low)
-        return (may and is_family(word)) or (word.owner and word.low not in self.vocabulary.never)
+        word_too = word.low in WORDS_TOO and word.low not in MODALS and word.low not in self.vocabulary.subjects
+        return (may and (is_family(word) or word_too)) or (word.owner and word.low not in self.vocabulary.never)
 
     def _find_spoken(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
         if stands_as_word(self.words, i, i + len(run) - 1, self.vocabulary):

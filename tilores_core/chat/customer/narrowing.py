@@ -57,6 +57,16 @@ class Narrower:
         faint = all(item.kind in ("phone", "email") and not item.strength for item in given)  # "call him back on"
         if not both and ((known and faint) or _completes(reading, given, earlier, before)):
             return State("none", reason="contradiction")  # "Ann Lee", then another customer's phone number
+        contacts = all(item.kind in ("phone", "email") for item in given)
+        if known and not both and contacts and reading.refers_back:
+            return State("none", reason="contradiction")  # "she called from", which is another customer's number
+        if earlier.kind == "none" and contacts and any(item.supplement for item in given):
+            unknown = [
+                item for item in before if item.kind == "name" and item.strength and item.polarity != "negated"
+            ]
+            found = tuple(c for c in found if all(self._match.is_called(c, name) for name in unknown))
+            if not found:
+                return State("none", reason="contradiction")  # "Zelda Fitz", then "her phone number is"
         if any(item.supplement for item in given) and known and not (earlier.named and named):
             found = tuple(customer for customer in found if customer.id in known)
             if not found:

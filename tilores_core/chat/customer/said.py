@@ -62,7 +62,7 @@ _CORRECTION: Final = re.compile(
 _CORRECTION_BEGINS: Final = keywords(_WORDS.findall(phrase)[0] for phrase in all_phrases("correction"))
 _NO: Final = re.compile(r"(?:(?:^|[.!?;:\n]\s*)(?:{0})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope"))
 _NO_BETWEEN: Final = re.compile(
-    r"[\s,.;\-]{1,3}(?:no|nein|non|nee|não|nope)[\s,.;\-]{1,3}(?:(?:wait|sorry|it's|doch)[\s,]{1,2})?(?=\w)"
+    r"[\s,.;?!\-]{1,3}(?:no|nein|non|nee|não|nope)[\s,.;!\-]{1,3}(?:(?:wait|sorry|it's|doch)[\s,]{1,2})?(?=\w)"
 )
 _NO_WORDS: Final = keywords(("no", "nein", "non", "nee", "não", "nope"))
 _MEANT: Final = phrase_pattern("meant")
