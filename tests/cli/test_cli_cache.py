@@ -198,7 +198,7 @@ def test_what_is_not_a_server_of_ours_is_told(
 def test_addresses_that_are_none(tilores: Command) -> None:
     for url in ("127.0.0.1:8000", "file:///etc/passwd", "http://"):
         assert "not the address of a server" in tilores.fails("cache", "stats", "--url", url)
-    assert "is the server running" in tilores.fails("cache", "stats", "--url", "http://127.0.0.1:1")
+    assert "start the server" in tilores.fails("cache", "stats", "--url", "http://127.0.0.1:1")
 
 
 @needs_redis

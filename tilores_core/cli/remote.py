@@ -80,10 +80,9 @@ class Server:
                 raise self._refusal(reply.status_code, data)
             found = json.loads(data)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:  # or it is late, or not JSON
-            raise TiloresError(
-                f"no answer of tilores at {self.url}: {str(error) or type(error).__name__}",
-                fix="is the server running, and at this address?",
-            ) from None
+            said = str(error) or f"{type(error).__name__}, {SECONDS:g} s are given"
+            fix = "start the server, or correct its address"
+            raise TiloresError(f"no answer of tilores at {self.url}: {said}", fix=fix) from None
         if not isinstance(found, dict) or not found.keys() >= set(keys):
             raise TiloresError(
                 f"the answer of {self.url} cannot be read", fix="is this the address of a tilores server?"

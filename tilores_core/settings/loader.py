@@ -46,10 +46,14 @@ class LoadedConfig:
 
 
 def find_config(path: Path | None) -> Path:
-    """Return `path`, else ./plugins.toml, else the packaged file. Raises `ConfigError` when `path` is not a file."""
+    """Return `path`, else ./plugins.toml, else the packaged file. Raises `ConfigError` for what is not a file."""
     if path is None:
-        local = Path(FILE_NAME)
-        return local if local.is_file() else PACKAGED
+        path = Path(FILE_NAME)
+        if not path.exists():
+            return PACKAGED
+    if path.is_dir():
+        fix = "put the file in its place; a container makes such a folder where the file to mount is missing"
+        raise ConfigError("is a folder, not a file", where=str(path), fix=fix)
     if not path.is_file():
         raise ConfigError(
             "there is no such file",

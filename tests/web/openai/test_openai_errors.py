@@ -110,7 +110,7 @@ def test_no_kind_is_forgotten() -> None:
     fatal = {errors.MissingDependencyError, errors.IncompatiblePluginError}
     elsewhere: set[type[Exception]] = {errors.AlertChannelError, errors.AlertRefusedError}  # on no chat route
     elsewhere |= {errors.DeployError, errors.DeploymentRefusedError, errors.BudgetSpentError}
-    elsewhere |= {errors.ConflictError, errors.UnknownNameError, errors.NewerSchemaError}
+    elsewhere |= {errors.ConflictError, errors.UnknownNameError, errors.NewerSchemaError, errors.UnstorableTextError}
     ours = {kind for kind in _kinds(errors.TiloresError) if kind.__module__ == errors.__name__}
     assert ours - bases - fatal - elsewhere <= tested
 
