@@ -1,9 +1,9 @@
-"""A conversation's history as Anthropic and Gemini take it: each result with its call."""
+"""A conversation's history as each provider takes it: each result with its call."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pydantic import SecretStr
@@ -12,12 +12,17 @@ from tests.providers.asked import ask
 from tilores_core import InvalidRequestError
 from tilores_core.chat.messages import for_model
 from tilores_core.contracts import Message
-from tilores_core.llm import KeyedProviderSettings, load_catalogue
+from tilores_core.llm import Catalogue, KeyedProviderSettings, ModelSettings, OpenAIProtocolProvider, load_catalogue
 from tilores_core.testing.fake_upstream import FakeUpstream, Reply, ToolCall
 from tilores_core.testing.providers import TOOL
 from tilores_plugins.providers.anthropic.provider import AnthropicProvider
 from tilores_plugins.providers.anthropic.settings import AnthropicSettings
+from tilores_plugins.providers.deepseek.provider import DeepSeekProvider
 from tilores_plugins.providers.google.provider import GoogleProvider
+from tilores_plugins.providers.mistral.provider import MistralProvider
+from tilores_plugins.providers.ollama.provider import OllamaProvider
+from tilores_plugins.providers.ollama.settings import OllamaSettings
+from tilores_plugins.providers.openai.provider import OpenAIProvider
 
 CLAUDE, GEMINI = "claude-haiku-4-5", "gemini-2.5-flash"
 
@@ -128,3 +133,50 @@ async def test_gemini_tool_that_cannot_be_converted_is_the_callers_error(
         await ask(provider, GEMINI, parameters={"tools": tools})
     assert caught.value.param == "tools[1].function.parameters"
     assert not upstream.requests
+
+
+# --- the protocol of OpenAI
+
+
+@pytest.mark.parametrize(
+    ("dialect", "kind", "model"),
+    [
+        ("openai", OpenAIProvider, "gpt-4.1"),
+        ("mistral", MistralProvider, "mistral-large-latest"),
+        ("deepseek", DeepSeekProvider, "deepseek-v4-pro"),
+    ],
+)
+async def test_call_that_another_provider_made_goes_to_this_one(
+    dialect: Literal["openai", "mistral", "deepseek"], kind: type[OpenAIProtocolProvider], model: str
+) -> None:
+    call = {"id": "functions.f:0-" + "x" * 60, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    history: list[Message] = [
+        says("user", "Weather?"),
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "Rain", "tool_call_id": str(call["id"])},
+        says("user", "And?"),
+    ]
+    async with FakeUpstream(dialect) as upstream:
+        settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(upstream.key))
+        provider = kind(settings, load_catalogue(f"tilores_plugins.providers.{dialect}"))
+        await ask(provider, model, for_model("", history), {"tools": [TOOL]})
+        await provider.aclose()
+        sent = upstream.requests[-1].body["messages"]
+    called, result = (next(one for one in sent if key in one) for key in ("tool_calls", "tool_call_id"))
+    assert called["tool_calls"][0]["id"] == result["tool_call_id"]
+    assert len(result["tool_call_id"]) == {"openai": 40, "mistral": 9, "deepseek": 74}[dialect]
+    assert called.get("reasoning_content") == ("" if dialect == "deepseek" else None)
+    assert [one["role"] for one in sent][-2] == ("assistant" if dialect == "mistral" else "tool")
+
+
+# --- Ollama
+
+
+async def test_tool_that_ollamas_sdk_cannot_take_is_the_callers_error() -> None:
+    anything = {"type": "object", "properties": {"size": True}}
+    tools = [TOOL, {"type": "function", "function": {"name": "set_size", "parameters": anything}}]
+    provider = OllamaProvider(OllamaSettings(models={"q": ModelSettings(tools=True)}), Catalogue(()))
+    with pytest.raises(InvalidRequestError) as caught:
+        await ask(provider, "q", parameters={"tools": tools})
+    assert caught.value.param == "tools[1].function.parameters"
+    await provider.aclose()

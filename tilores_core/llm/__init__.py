@@ -47,6 +47,7 @@ from tilores_core.llm.parameters import (
     Field as Field,
     Fields as Fields,
     in_model_kwargs as in_model_kwargs,
+    temperature_up_to_one as temperature_up_to_one,
     translate as translate,
 )
 from tilores_core.llm.parts import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import orjson
@@ -52,7 +53,8 @@ class OpenAIProtocolProvider(ChatProvider):
 
     `parameters` are names of the request's body. `message_state`: which keys of an assistant message that called
     tools go back to this provider; `extra_content`: whether that of a tool call does; `names`: whether it takes the
-    names of those who speak.
+    names of those who speak. `call_ids`: the form of a call's id, and the length of what stands for one of another
+    form.
     """
 
     default_base_url: ClassVar[str]
@@ -61,6 +63,7 @@ class OpenAIProtocolProvider(ChatProvider):
     message_state: ClassVar[Sequence[str]] = ()
     extra_content: ClassVar[bool] = False
     names: ClassVar[bool] = True
+    call_ids: ClassVar[tuple[re.Pattern[str], int] | None] = None
 
     def __init__(self, settings: ProviderSettings, catalogue: Catalogue) -> None:
         super().__init__(settings, catalogue)
@@ -88,7 +91,11 @@ class OpenAIProtocolProvider(ChatProvider):
         """A message as it goes over the wire."""
         role, content = message["role"], message.get("content") or ""
         if role == "tool":
-            return {"role": "tool", "content": content, "tool_call_id": message.get("tool_call_id", "")}
+            return {
+                "role": "tool",
+                "content": content,
+                "tool_call_id": self._call_id(message.get("tool_call_id", "")),
+            }
         written = self._assistant(message, content) if role == "assistant" else {"role": role, "content": content}
         if self.names and (name := message.get("name")):
             written["name"] = _NO_NAME.sub("_", name)[:64]
@@ -130,7 +137,7 @@ class OpenAIProtocolProvider(ChatProvider):
     def _tool_call(self, call: Mapping[str, Any]) -> dict[str, Any]:
         function = call["function"]
         written: dict[str, Any] = {
-            "id": call.get("id"),
+            "id": self._call_id(call.get("id")),
             "type": "function",
             # As it was written by the model: read and written again it might be another number.
             "function": {"name": function["name"], "arguments": function.get("arguments") or "{}"},
@@ -138,6 +145,12 @@ class OpenAIProtocolProvider(ChatProvider):
         if self.extra_content and "extra_content" in call:
             written["extra_content"] = call["extra_content"]
         return written
+
+    def _call_id(self, given: Any) -> Any:
+        """The same for a call and its result."""
+        if self.call_ids is None or self.call_ids[0].fullmatch(str(given)):
+            return given
+        return sha256(str(given).encode()).hexdigest()[: self.call_ids[1]]
 
     def _connect(self) -> OpenAIClient:
         if self._client is None:

@@ -45,6 +45,19 @@ def in_model_kwargs(name: str, of: str = "model_kwargs") -> Field:
     return place
 
 
+def temperature_up_to_one(provider: str) -> Field:
+    """The temperature of a provider that takes it from 0 to 1; `provider` as messages call it."""
+
+    def place(value: Any, model: ModelData) -> Mapping[str, Any]:
+        if value > 1:
+            raise UnsupportedParameterError(
+                f"{provider} takes a temperature from 0 to 1", param="temperature", fix="lower it, or leave it out"
+            )
+        return {"temperature": value}
+
+    return place
+
+
 def translate(
     parameters: Mapping[str, Any], takes: Fields, model: ModelData, *, provider: str, max_stops: int | None = None
 ) -> dict[str, Any]:

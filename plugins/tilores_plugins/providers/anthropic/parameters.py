@@ -6,19 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tilores_core import InvalidRequestError, UnsupportedParameterError
-from tilores_core.llm import Fields, ModelData
+from tilores_core.llm import Fields, ModelData, temperature_up_to_one
 
 # These choose for themselves whether to call a tool; Anthropic answers 400 when told to.
 _NEVER_FORCED: Final = ("claude-fable-5-1", "claude-opus-5-5", "claude-sonnet-5-5")
 _EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
-
-
-def _temperature(value: float, model: ModelData) -> Mapping[str, Any]:
-    if value > 1:
-        raise UnsupportedParameterError(
-            "Anthropic takes a temperature from 0 to 1", param="temperature", fix="lower it, or leave it out"
-        )
-    return {"temperature": value}
 
 
 def _tools(tools: list[dict[str, Any]], model: ModelData) -> Mapping[str, Any]:
@@ -76,7 +68,7 @@ def _effort(effort: str, model: ModelData) -> Mapping[str, Any]:
 
 
 PARAMETERS: Final[Fields] = {
-    "temperature": _temperature,
+    "temperature": temperature_up_to_one("Anthropic"),
     "top_p": "top_p",
     "max_tokens": "max_tokens",
     "stop": "stop_sequences",

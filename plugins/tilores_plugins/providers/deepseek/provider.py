@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tilores_core import PluginContext
+from tilores_core import Message, PluginContext
 from tilores_core.llm import OPENAI_FIELDS, Fields, ModelData, OpenAIProtocolProvider, load_catalogue
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ class DeepSeekProvider(OpenAIProtocolProvider):
     parameters: ClassVar[Fields] = {name: field for name, field in OPENAI_FIELDS.items() if name not in _IGNORED}
     max_stops = 16
     message_state = ("reasoning_content",)
+
+    def message(self, message: Message) -> dict[str, Any]:
+        written = super().message(message)
+        if "tool_calls" in written:
+            written.setdefault("reasoning_content", "")  # of a call that another model made
+        return written
 
     def make(self, model: ModelData, fields: dict[str, Any]) -> BaseChatModel:
         from langchain_deepseek import ChatDeepSeek

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from langchain_core.messages import BaseMessage
 from langchain_ollama import ChatOllama
+from ollama import Tool
 from pydantic import Field, model_validator
 
 from tilores_core.llm import JoinHalves, MalformedReplyError, building, check_inline, inline_image
@@ -38,6 +39,9 @@ class Ollama(ChatOllama):
     ) -> dict[str, Any]:
         if self.bound_tools:
             kwargs.setdefault("tools", self.bound_tools)
+            for index, tool in enumerate(self.bound_tools):
+                with building(_TITLE, param=f"tools[{index}].function.parameters"):
+                    Tool(**tool)  # as the SDK will, when it is too late to say whose fault it is
         with building(_TITLE):
             return super()._chat_params(messages, stop, **kwargs)
 

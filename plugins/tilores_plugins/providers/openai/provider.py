@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ class OpenAIProvider(OpenAIProtocolProvider):
     default_base_url = "https://api.openai.com/v1"
     parameters: ClassVar[Fields] = {**OPENAI_FIELDS, "max_tokens": "max_completion_tokens"}
     max_stops = 4
+    call_ids = (re.compile(".{1,40}"), 40)  # those of other providers may be longer
 
     def wire_parameters(self, model: ModelData, parameters: Mapping[str, Any]) -> dict[str, Any]:
         fields = super().wire_parameters(model, parameters)
