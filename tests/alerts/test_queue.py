@@ -165,3 +165,18 @@ def test_damaged_file_is_put_aside(tmp_path: Path) -> None:
     left.path.write_text("{")
     assert take_over(tmp_path, SpillFile(tmp_path)) == []
     assert [path.suffix for path in tmp_path.iterdir()] == [".damaged"]
+
+
+def test_file_of_another_container_is_left_while_it_is_fresh(tmp_path: Path) -> None:
+    """Containers may share a host's name and a data folder; the ids of their processes say nothing here."""
+    own = SpillFile(tmp_path)
+    own.write([AlertReport(fingerprint="a" * 32, count=1)])
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    machine = own.path.name.partition("~")[0]
+    dead, elsewhere = (tmp_path / f"{name}~{ended.pid}~0.alerts.json" for name in (machine, f"{machine}0"))
+    for path in (dead, elsewhere):
+        path.write_bytes(own.path.read_bytes())
+    ((taken, reports),) = take_over(tmp_path, own)
+    assert (dead.exists(), elsewhere.exists(), taken.exists()) == (False, True, True)
+    assert reports == [AlertReport(fingerprint="a" * 32, count=1)]

@@ -14,8 +14,8 @@ TOOLKIT = CORE / "llm"
 """For provider plugins; what speaks OpenAI's protocol imports OpenAI's SDK when a model is made."""
 DEFAULTS = CORE / "settings" / "config.py"
 """The default of `[use]`, which the packaged plugins.toml repeats."""
-WORDS = {"email", "file", "files", "log", "webhook"}
-"""Names of plugins that are words of the core as well."""
+WORDS = {"email", "file", "files", "log", "mock", "webhook"}
+"""Names of plugins that are words of the core as well: `mock` is what a spec says of a strategy."""
 FRAMEWORK = {"httpx", "aiohttp", "orjson", "prometheus_client"}
 
 

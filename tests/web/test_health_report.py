@@ -70,8 +70,14 @@ class _Nothing:
         return True
 
 
-def report(world: Any, *checks: tuple[str, Any], tracers: Any = None, **more: Any) -> HealthReport:
-    return HealthReport(host=world, cache=world, engine=world, tracers=tracers, checks=checks, **more)
+async def no_store() -> bool:
+    return False
+
+
+def report(world: Any, *checks: tuple[str, Any], **more: Any) -> HealthReport:
+    prompts = {"production": 1, "labels": {}, "origin": "builtin", "known_at": 0.0, "stale": None}
+    parts = {"tracers": dict, "store": no_store, "prompts": lambda: prompts, "workers": None, **more}
+    return HealthReport(host=world, cache=world, engine=world, checks=checks, **parts)
 
 
 async def test_checks_run_at_once_and_none_for_longer_than_a_second() -> None:

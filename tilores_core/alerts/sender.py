@@ -7,6 +7,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -36,6 +37,7 @@ _FAR_MS: Final = 10**12
 _REFUSED: Final = "refused: "
 
 
+@dataclass(kw_only=True, eq=False)
 class ChannelSender:
     """Sends what waits for one channel, with its own queue in the store, so that no channel waits for another.
 
@@ -43,31 +45,18 @@ class ChannelSender:
     (`sent`, `failed`, `given_up`), for metrics. `trace`: takes the trace of each attempt.
     """
 
-    def __init__(
-        self,
-        name: str,
-        channel: AlertChannel,
-        table: AlertsTable,
-        store: Store,
-        *,
-        fence: int,
-        counted: Counter[tuple[str, str]],
-        trace: Callable[[Trace], None] = lambda _: None,
-        clock: Callable[[], float] = time.time,
-        roll: Callable[[], float] = random.random,
-    ) -> None:
-        self.name = name
-        self._channel = channel
-        self._table = table
-        self._store = store
-        self._fence = fence
-        self._counted = counted
-        self._trace = trace
-        self._clock = clock
-        self._roll = roll
-        self._sent: deque[int] | None = None
-        self._unnoted: set[str] = set()
-        self._awake = asyncio.Event()
+    name: str
+    channel: AlertChannel
+    table: AlertsTable
+    store: Store
+    fence: int
+    counted: Counter[tuple[str, str]]
+    trace: Callable[[Trace], None] = lambda _: None
+    clock: Callable[[], float] = time.time
+    roll: Callable[[], float] = random.random
+    _sent: deque[int] | None = field(default=None, init=False)
+    _unnoted: set[str] = field(default_factory=set, init=False)
+    _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def wake(self) -> None:
         """Something may have come to wait for the channel."""
@@ -88,12 +77,12 @@ class ChannelSender:
         """Send all that may be sent now; how many seconds until there may be more. Raises `StoreError`."""
         if self._sent is None:  # what a former process sent counts as well
             since = self._now_ms() - _MINUTE_MS
-            self._sent = deque(sorted(await self._store.deliveries.list_sent_since(self.name, since)))
+            self._sent = deque(sorted(await self.store.deliveries.list_sent_since(self.name, since)))
         while True:
             blocked, idle = await self._send_claimed()
             if blocked:
                 return idle
-            waiting = await self._store.deliveries.ready(self.name, self._now_ms() + _FAR_MS, _MOST_TOGETHER)
+            waiting = await self.store.deliveries.ready(self.name, self._now_ms() + _FAR_MS, _MOST_TOGETHER)
             ready = [delivery for delivery in waiting if delivery.due_ms <= self._now_ms()]
             if not ready:
                 return min([idle, *((delivery.due_ms - self._now_ms()) / 1000 for delivery in waiting)])
@@ -102,17 +91,17 @@ class ChannelSender:
             await self._claim(ready, allowed)
 
     async def _claim(self, ready: Sequence[Delivery], allowed: int) -> None:
-        alerts = await self._store.alerts.of(delivery.fingerprint for delivery in ready)
+        alerts = await self.store.alerts.of(delivery.fingerprint for delivery in ready)
         known = [delivery for delivery in ready if delivery.fingerprint in alerts]
         messages: dict[str, Sequence[Delivery]] = {uuid4().hex: claimed for claimed in group(known, alerts, allowed)}
         if lost := [delivery for delivery in ready if delivery.fingerprint not in alerts]:
             messages[uuid4().hex] = lost  # its alert was removed: it is ended as a message without entries
-        await self._store.deliveries.claim(messages, fence=self._fence)
+        await self.store.deliveries.claim(messages, fence=self.fence)
 
     async def _send_claimed(self) -> tuple[bool, float]:
         """Send the messages that were put together: whether the channel takes nothing more now, and the pause."""
         messages: dict[str, list[Delivery]] = {}
-        for delivery in await self._store.deliveries.get_claimed(self.name):
+        for delivery in await self.store.deliveries.get_claimed(self.name):
             messages.setdefault(str(delivery.message), []).append(delivery)
         idle = _IDLE_SECONDS
         for message, deliveries in messages.items():
@@ -135,22 +124,22 @@ class ChannelSender:
 
     async def _send(self, message: str, deliveries: Sequence[Delivery]) -> tuple[float, bool] | None:
         """None when it is over; else in how many seconds it is tried again, and whether the others go on before."""
-        alerts = await self._store.alerts.of(delivery.fingerprint for delivery in deliveries)
+        alerts = await self.store.alerts.of(delivery.fingerprint for delivery in deliveries)
         notice = notice_of(message, deliveries, alerts)
         if notice is None:
-            await self._store.deliveries.mark_failed(
-                message, "its alert was removed", now_ms=self._now_ms(), fence=self._fence
+            await self.store.deliveries.mark_failed(
+                message, "its alert was removed", now_ms=self._now_ms(), fence=self.fence
             )
             return None
-        began = self._clock()
+        began = self.clock()
         failed = await self._call_channel(notice)
         code = None if failed is None else error_code(failed)
-        self._trace(trace_of(notice, deliveries, self.name, began=began, ended=self._clock(), error=code))
+        self.trace(trace_of(notice, deliveries, self.name, began=began, ended=self.clock(), error=code))
         if failed is not None:
             return await self._record_failure(message, deliveries, failed)
         assert self._sent is not None
         self._sent.append(self._now_ms())
-        self._counted[self.name, "sent"] += 1
+        self.counted[self.name, "sent"] += 1
         self._unnoted.add(message)
         log.info("alerts.sent", channel=self.name, alerts=len(notice.entries), severity=notice.severity)
         await self._note_sent(message)
@@ -159,10 +148,10 @@ class ChannelSender:
     async def _call_channel(self, notice: AlertNotice) -> AlertChannelError | None:
         """Send it; why that failed."""
         try:
-            async with asyncio.timeout(self._table.send_seconds):
-                await self._channel.send(notice)
+            async with asyncio.timeout(self.table.send_seconds):
+                await self.channel.send(notice)
         except TimeoutError:
-            return AlertChannelError(f"no answer within {self._table.send_seconds:g} s")
+            return AlertChannelError(f"no answer within {self.table.send_seconds:g} s")
         except AlertChannelError as error:
             return error
         except Exception as error:  # a stranger's code: its text may hold anything
@@ -170,7 +159,7 @@ class ChannelSender:
         return None
 
     async def _note_sent(self, message: str) -> None:
-        await self._store.deliveries.mark_sent(message, now_ms=self._now_ms(), fence=self._fence)
+        await self.store.deliveries.mark_sent(message, now_ms=self._now_ms(), fence=self.fence)
         self._unnoted.discard(message)
 
     async def _record_failure(
@@ -179,20 +168,20 @@ class ChannelSender:
         now, refused = self._now_ms(), isinstance(error, AlertRefusedError)
         text = (_REFUSED if refused else "") + error.message
         age_ms = now - min(delivery.created_ms for delivery in deliveries)
-        if age_ms > self._table.give_up_hours * 3_600_000:
-            self._counted[self.name, "given_up"] += 1
+        if age_ms > self.table.give_up_hours * 3_600_000:
+            self.counted[self.name, "given_up"] += 1
             log.error("alerts.given_up", channel=self.name, alerts=len(deliveries), error=text)
-            await self._store.deliveries.mark_failed(message, text, now_ms=now, fence=self._fence)
+            await self.store.deliveries.mark_failed(message, text, now_ms=now, fence=self.fence)
             return None
         attempts = deliveries[0].attempts
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempts, 10)) * (0.5 + self._roll() / 2)
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempts, 10)) * (0.5 + self.roll() / 2)
         if error.retry_after is not None:
             pause = min(max(error.retry_after, _SHORTEST_RETRY_AFTER), _LONGEST_RETRY_AFTER)
-        self._counted[self.name, "failed"] += 1
+        self.counted[self.name, "failed"] += 1
         log.warning(
             "alerts.send_failed", channel=self.name, attempt=attempts + 1, error=text, retry_in_s=round(pause, 1)
         )
-        await self._store.deliveries.retry(message, text, next_ms=now + round(pause * 1000), fence=self._fence)
+        await self.store.deliveries.retry(message, text, next_ms=now + round(pause * 1000), fence=self.fence)
         return pause, refused
 
     def _count_allowed(self) -> int:
@@ -200,11 +189,11 @@ class ChannelSender:
         assert self._sent is not None
         while self._sent and self._sent[0] <= self._now_ms() - _MINUTE_MS:
             self._sent.popleft()
-        return max(0, self._table.max_per_minute - len(self._sent))
+        return max(0, self.table.max_per_minute - len(self._sent))
 
     def _until_allowed(self) -> float:
         assert self._sent
         return max(0.0, (self._sent[0] + _MINUTE_MS - self._now_ms()) / 1000)
 
     def _now_ms(self) -> int:
-        return round(self._clock() * 1000)
+        return round(self.clock() * 1000)

@@ -130,10 +130,10 @@ class AutomatedAlertingSystem:
         """One for each channel, under the lease with this fence."""
         return [
             ChannelSender(
-                name,
-                channel,
-                self._table,
-                store,
+                name=name,
+                channel=channel,
+                table=self._table,
+                store=store,
                 fence=fence,
                 counted=self.counted,
                 trace=self._trace,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from typing import Any, Final, Literal
@@ -84,35 +85,25 @@ async def no_customers(source: CustomerSource) -> str | None:
     return None
 
 
+@dataclass(kw_only=True, eq=False)
 class HealthReport:
     """Asks the parts. `tracers`: what `Tracing.report` says; `store`: asks the database, and is False while none is
-    open; `prompts`: what `ProductionPromptManager.report` says; `checks`: those that plugins registered.
+    open; `prompts`: what `ProductionPromptManager.report` says; `workers`: None where none are expected; `checks`:
+    those that plugins registered.
     """
 
-    def __init__(
-        self,
-        *,
-        host: PluginHost,
-        cache: TieredCache,
-        engine: ChatEngine,
-        tracers: Callable[[], Mapping[str, Any]] | None,
-        store: Callable[[], Awaitable[bool]] | None = None,
-        prompts: Callable[[], Mapping[str, Any]] | None = None,
-        workers: Callable[[], WorkersSeen] | None = None,
-        checks: Sequence[tuple[str, HealthCheck]] = (),
-    ) -> None:
-        self._host = host
-        self._cache = cache
-        self._engine = engine
-        self._tracers = tracers
-        self._store = store
-        self._prompts = prompts
-        self._workers = workers
-        self._plugin_checks = checks
-        self._since: dict[str, tuple[Status, datetime]] = {}
-        self._losses: dict[str, tuple[int, float]] = {}
-        self._asked: asyncio.Task[DetailedHealth] | None = None
-        self._good_until = 0.0
+    host: PluginHost
+    cache: TieredCache
+    engine: ChatEngine
+    tracers: Callable[[], Mapping[str, Any]]
+    store: Callable[[], Awaitable[bool]]
+    prompts: Callable[[], Mapping[str, Any]]
+    workers: Callable[[], WorkersSeen] | None
+    checks: Sequence[tuple[str, HealthCheck]] = ()
+    _since: dict[str, tuple[Status, datetime]] = field(default_factory=dict, init=False)
+    _losses: dict[str, tuple[int, float]] = field(default_factory=dict, init=False)
+    _asked: asyncio.Task[DetailedHealth] | None = field(default=None, init=False)
+    _good_until: float = field(default=0.0, init=False)
 
     async def get(self) -> DetailedHealth:
         """The report, at most a second old."""
@@ -126,7 +117,7 @@ class HealthReport:
             ("source", self._source_part),
             ("store", self._store_part),
             ("parts", self._collect_parts),
-            *((name, _of_plugin(name, check)) for name, check in self._plugin_checks),
+            *((name, _of_plugin(name, check)) for name, check in self.checks),
         ]
         found = await asyncio.gather(*(_within(name, check) for name, check in checks))
         parts = {name: self._add_since(name, part) for told in found for name, part in told.items()}
@@ -144,20 +135,20 @@ class HealthReport:
     # --- what is asked -----------------------------------------------------------------------------------
 
     async def _cache_part(self) -> Parts:
-        tiers = {tier.label: _tier(tier) for tier in await self._cache.probe(_SECONDS_PER_TIER)}
+        tiers = {tier.label: _tier(tier) for tier in await self.cache.probe(_SECONDS_PER_TIER)}
         good = all(part.status == "ok" for part in tiers.values())
         shown = {label: _to_plain(part) | part.detail for label, part in tiers.items()}
         return {"cache": Part(status="ok" if good else "degraded", detail={"tiers": shown})}
 
     async def _source_part(self) -> Parts:
-        in_time = await self._engine.probe_source(SECONDS_PER_CHECK / 2)
-        condition = self._engine.source_condition
+        in_time = await self.engine.probe_source(SECONDS_PER_CHECK / 2)
+        condition = self.engine.source_condition
         status: Status = "failed" if condition.failing else "ok" if in_time else "degraded"
-        return {"source": _part(status, condition, {"name": self._host.config.use.source})}
+        return {"source": _part(status, condition, {"name": self.host.config.use.source})}
 
     async def _store_part(self) -> Parts:
         started = perf_counter()
-        if self._store is None or not await self._store():
+        if not await self.store():
             return {"store": Part(status="off", detail={"reason": "nothing has needed it yet"})}
         return {"store": Part(status="ok", latency_ms=_ms(perf_counter() - started))}
 
@@ -166,36 +157,36 @@ class HealthReport:
         unneeded = self._find_unneeded_plugins()
         problems = {
             plugin.id: plugin.state
-            for plugin in self._host.plugins
+            for plugin in self.host.plugins
             if plugin.state not in ("active", "disabled") and plugin.id not in unneeded
         }
         return {
             "plugins": Part(status="degraded" if problems else "ok", detail={"problems": problems}),
             "model": self._model_part(),
             "grounding": self._grounding_part(),
-            "observers": self._queue("observers", **self._engine.statistics()["observers"]),
+            "observers": self._queue("observers", **self.engine.statistics()["observers"]),
             **self._prompts_part(),
             **self._tracer_parts(),
             **self._worker_part(),
             **{
                 role: Part(status="off", detail={"reason": reason})
-                for role, reason in self._host.disabled_roles.items()
+                for role, reason in self.host.disabled_roles.items()
             },
         }
 
     def _find_unneeded_plugins(self) -> set[str]:
         """Plugins that do not work here and need not: those of disabled roles, which are `off` in parts of their own,
         and providers that `[use]` does not name and whose library is not installed."""
-        titles = (*self._host.disabled_roles, *(f"llm/{name}" for name in self._host.idle_providers))
-        return {plugin for title in titles if (plugin := self._host.provider_plugin(title))}
+        titles = (*self.host.disabled_roles, *(f"llm/{name}" for name in self.host.idle_providers))
+        return {plugin for title in titles if (plugin := self.host.provider_plugin(title))}
 
     def _model_part(self) -> Part:
         """Degraded while a model is left alone, failed when that is so of all that `[use]` names."""
-        models = self._engine.models
-        conditions = self._engine.conditions()
+        models = self.engine.models
+        conditions = self.engine.conditions()
         asked: dict[str, dict[str, Any]] = {}
         left_alone: set[str] = set()
-        for name, known in self._engine.routes().items():
+        for name, known in self.engine.routes().items():
             open_, condition = known["breaker"] != "closed", conditions[name]
             part = _part("failed" if open_ else "degraded" if condition.failing else "ok", condition, {})
             shown = models.display_name(
@@ -206,7 +197,7 @@ class HealthReport:
             if open_:
                 left_alone.add(name)
         chain = {models.default, *models.fallbacks}
-        use = self._host.config.use
+        use = self.host.config.use
         return Part(
             status="failed" if chain <= left_alone else "degraded" if left_alone else "ok",
             detail={"default": use.model, "fallbacks": [*use.fallbacks], "asked": asked},
@@ -214,16 +205,14 @@ class HealthReport:
 
     def _grounding_part(self) -> Part:
         """What the guard has seen since the start, by kind; never a value."""
-        grounding = self._engine.statistics()["grounding"]
+        grounding = self.engine.statistics()["grounding"]
         if grounding["mode"] == "off":
             return Part(status="off", detail={"reason": "[chat] grounding"})
         return Part(status="ok", detail=grounding)
 
     def _prompts_part(self) -> Parts:
         """Degraded while the store does not answer and the last known version serves."""
-        if self._prompts is None:
-            return {}
-        known = self._prompts()
+        known = self.prompts()
         detail = {key: known[key] for key in ("production", "labels", "origin")}
         detail["known_at"] = _to_datetime(known["known_at"]).isoformat(timespec="seconds")
         if known["stale"] is None:
@@ -233,7 +222,7 @@ class HealthReport:
 
     def _tracer_parts(self) -> Parts:
         parts = {}
-        for name, report in ({} if self._tracers is None else self._tracers()).items():
+        for name, report in self.tracers().items():
             since = None if report["since"] is None else _to_datetime(report["since"])
             error = report["error"]
             parts[f"tracer/{name}"] = Part(
@@ -246,9 +235,9 @@ class HealthReport:
 
     def _worker_part(self) -> Parts:
         """Degraded when there was a worker process and it is not there now; off when there was none."""
-        if self._workers is None:
+        if self.workers is None:
             return {}
-        seen = self._workers()
+        seen = self.workers()
         detail: dict[str, Any] = {"running": seen.running, "last_seen": None, "restarts": seen.restarts}
         if seen.last_seen is not None:
             detail["last_seen"] = _to_datetime(seen.last_seen).isoformat(timespec="seconds")
