@@ -26,7 +26,7 @@ _BLANKS = str.maketrans({chr(c): " " for c in range(128) if not chr(c).isalnum()
 
 # A word with a digit or an underscore may be an id wherever it stands.
 _TELLING = re.compile(r"(?<!\S)[^\s\d_]*+\S+")
-_TELLING_SIGN = re.compile(r"[\d_]")
+_TELLING_SIGN = re.compile(r"[\d_]\S*")
 # A bare number or word may be one, too, but only where the text says that a customer's id follows: "customer 1001".
 _ANNOUNCED = re.compile(
     r"(?:(?P<owner>\b(?:customer|client|member|user|person)\b)(?:'?s)?[\s_-]?)?"
@@ -74,7 +74,8 @@ def find_mentions(text: str, *, is_word: Known, is_name: Known, is_id: Known) ->
 
 
 def find_around(sign: re.Pattern[str], pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """The matches of a `pattern` that matches no space, looked for only between the spaces around a `sign`."""
+    """The matches of a `pattern` that matches no space, looked for only between the spaces around a `sign`, which
+    goes on to the next space."""
     reached = 0
     for match in sign.finditer(text):
         if match.start() >= reached:

@@ -110,8 +110,7 @@ _AGE_WORDS: Final = keywords(("old", "age", "aged", "turned", "alt", "oud", "ans
 _AGED: Final = keywords(("he", "she", "who"))
 _IS = re.compile(r"(?:he|who)(?:['’]s| is) (?:now )?\w", re.IGNORECASE)
 _DATED = re.compile(  # begins with a digit, at which alone a search tries it
-    r"\d(?:\d?(?:[\-/.]|[ ]slash[ ])\d{1,2}(?:[\-/.]|[ ]slash[ ])|(?:(?<=1)[89]|(?<=2)0)\d\d(?!\d)|\d{3}[\-/.]\d|"
-    r"\.[ ]\d)"
+    r"\d(?<![\w.\-/]\d)(?:\d?(?:[\-/.]|[ ]slash[ ]|\.[ ])\d|(?:(?<=1)[89]|(?<=2)0)\d\d(?!\d)|\d{3}[\-/.]\d)"
 )
 _BIRTHS: Final = Phrases("born")
 MONTH_WORDS: Final = keywords(

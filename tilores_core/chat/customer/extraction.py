@@ -76,6 +76,7 @@ _LIVING: Final = re.compile(
     rf"(?:(?<![^\W_])(?P<lives>{alternation(all_phrases('lives_in'))})|^in)[ ](?P<place>[^\W\d_]+)(?=[ .,;?!]|$)"
 )
 _DOES: Final = re.compile(r"(?:does|do|did|where|is|who|which|what|if|can|could)\b")
+_NO_PERSON: Final = FIRMS | FEATURES
 _PLACE_ENDS: Final = 3  # words of the longest place
 _REFERRING: Final = keywords(("this", "the", "that", "same"))
 _REFERRED: Final = keywords(("customer", "client", "caller", "person"))
@@ -84,7 +85,7 @@ _OWNER = re.compile(r"(?:(?:^|and|about|for|of|no,?)[ ]|^)([^\W\d_]+)['’]s", r
 _CAPITAL = re.compile(r"[^\W\d_a-zß-ÿ][^\W\d_]*")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reading:
     """One message read. `asked` is what the assistant had said just before it."""
 
@@ -155,7 +156,7 @@ def extract(
     dates: list[FoundDate] = []
     if numeric or not DATE_WORDS.isdisjoint(keys):
         today = today or date.today()
-        dates = find_dates(page, Locale.of(region, day_first).day_first, today)
+        dates = find_dates(page, Locale.of(region).day_first if day_first is None else day_first, today)
     for item in dates:
         if item.born or len(item.value) == 10:
             page.blank(item.start, item.end)
@@ -223,14 +224,13 @@ def _with_references(
     placed = not _PLACE_WORDS.isdisjoint(keys)
     if not words and placed and one and _THE_ONE.search(said.page.low):
         words = split_words(said.page)  # "the one in York"
-    evidence += _lives_in(said)
+    if said.low.startswith("in ") or not _LIVES_IN.words.isdisjoint(keys):
+        evidence += _lives_in(said)
     ends = {span.end for span in names if not span.partial or span.strength}
     ends |= {e.end for e in evidence if e.kind == "name" and not e.partial}
     places = list(_places(words, ends, known, said)) if placed and (one or ends) else []
     if places := [*places, *towns(evidence, said.text)]:
-        firms = {
-            e.start for e in evidence if e.kind == "name" and e.value.rpartition(" ")[2].lower() in FIRMS | FEATURES
-        }
+        firms = {e.start for e in evidence if e.kind == "name" and e.value.rpartition(" ")[2].lower() in _NO_PERSON}
         inside = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial and e.start not in firms]
         places = [p for p in places if not any(start <= p.start < end for start, end in inside)]
         taken = {place.start for place in places}

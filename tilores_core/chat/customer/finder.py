@@ -29,7 +29,7 @@ from tilores_core.contracts import (
     Strength,
     SupportsMentions,
 )
-from tilores_core.identity import name_fits, normalise_email, normalise_phone
+from tilores_core.identity import Locale, name_fits, normalise_email, normalise_phone
 from tilores_core.identity.names import fold
 from tilores_core.spectrums import classify
 
@@ -117,7 +117,7 @@ class CustomerFinder:
         mentions = source.mentions if isinstance(source, SupportsMentions) else None
         # The messages before the last one were mostly read when they were the last.
         self._read: Callable[[str, str], Reading] = lru_cache(maxsize=512)(
-            partial(extract, region=region, day_first=day_first, mentions=mentions)
+            partial(extract, region=region, day_first=Locale.of(region, day_first).day_first, mentions=mentions)
         )
         # Where conversations without a customer stand, until the source is asked again for what it had to lack.
         self._beginnings: _Expiring[_Said, State] = _Expiring(_MOST_BEGINNINGS, clock)

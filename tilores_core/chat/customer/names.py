@@ -67,10 +67,10 @@ class _Names:
     def find_all(self) -> list[NameSpan]:
         found: list[NameSpan] = []
         position = 0
-        words, never, common = self.words, self.vocabulary.never, self.vocabulary.common
+        words, capitals, common = self.words, self.vocabulary.no_name_capital, self.vocabulary.no_name
         while position < len(words):
             word = words[position]
-            known = word.low in (never if word.capital else common) and word.low not in NAMES_TOO
+            known = word.low in (capitals if word.capital else common)
             if known and not (word.owner and not word.capital and stands_as_owner(words, position, self.vocabulary)):
                 position += 1
                 continue
@@ -209,11 +209,10 @@ class _Names:
             if cue is None:
                 return None
             run = run[:_MOST_WORDS]
-        span = self._span(i, run)
+        span = self._span(i, run, cue, alone=is_alone(self.words, run, self.vocabulary))
         if span.name.lower() in PLACES:
             return None
         owner = run[-1].owner
-        span = span._replace(alone=is_alone(self.words, run, self.vocabulary), speaker=cue == "speaker")
         if len(run) == 1:
             return self._find_single_word(i, span, run[0], cue)
         if cue is not None and not (cue == "switch" and is_thing(run)):
@@ -334,7 +333,7 @@ class _Names:
         words = self.words
         if len(run) == 1 and not (cue or person or self._may_stand_alone(i, run[0])):
             return None
-        span = self._span(i, run)._replace(speaker=cue == "speaker")
+        span = self._span(i, run, cue)
         owner = run[-1].owner
         if len(run) == 1:
             return self._single(i, run[0], span, cue, person=person)
@@ -382,7 +381,7 @@ class _Names:
 
     # --- both --------------------------------------------------------------------------------------------
 
-    def _span(self, i: int, run: Sequence[Word]) -> NameSpan:
+    def _span(self, i: int, run: Sequence[Word], cue: Cue | None = None, *, alone: bool = False) -> NameSpan:
         name = " ".join(word.text for word in run)
         counted = [word for word in run if word.low not in SUFFIX_WORDS]
         return NameSpan(
@@ -390,6 +389,8 @@ class _Names:
             run[0].start,
             run[-1].end,
             Strength.FAINT,
+            speaker=cue == "speaker",
+            alone=alone,
             person=is_given(run[0]),
             partial=len(counted) == 1,
             alternatives=tuple(without_possessive(self.words, i, run, self.vocabulary)),

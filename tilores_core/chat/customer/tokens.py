@@ -70,9 +70,13 @@ class TextScan:
         low = text.lower()
         self.low = low = low if len(low) == len(text) else "".join(c.lower()[0] for c in text)
         self.taken_back: set[int] = set()
-        self._parts = _split(low)  # what stands between the runs, and the runs
+        # What stands between the runs, and the runs.
+        self._parts = parts = (_ASCII_RUN if low.isascii() else _RUN).split(low)
         self.numeric = _DIGIT.search(low) is not None
-        self.words = frozenset(_words_of(self._parts, self.numeric)) if words is None else words
+        if words is None:
+            runs = parts[1::2]
+            words = frozenset([run for run in runs if not run.isdecimal()] if self.numeric else runs)
+        self.words = words
         self.keywords = self.words & KEYWORDS
         self._runs: list[Token] | None = None
         self._left: tuple[str, list[str]] = "", []
@@ -100,7 +104,8 @@ class TextScan:
     def order_left(self) -> list[str]:
         """The words in lower case of what is left, in order."""
         if self._left[0] is not self.left:
-            self._left = self.left, _words_of(_split(self.left.lower()), self.numeric)
+            left = self.left
+            self._left = left, [run[2] for run in self.runs if left[run[0]] != _BLANK and not run[2].isdecimal()]
         return self._left[1]
 
     def whole_words(self, *, elided: bool) -> list[Token]:
@@ -149,14 +154,6 @@ class TextScan:
 
     def before(self, start: int) -> str:
         return self.left[max(0, start - _CUE_REACH) : start]
-
-
-def _split(low: str) -> list[str]:
-    return (_ASCII_RUN if low.isascii() else _RUN).split(low)
-
-
-def _words_of(parts: list[str], numeric: bool) -> list[str]:
-    return [run for run in parts[1::2] if not run.isdecimal()] if numeric else parts[1::2]
 
 
 def matches_at(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:

@@ -102,14 +102,21 @@ def data_of(language: str) -> dict[str, Any]:
     return _FILES[language]
 
 
+NAMES_TOO: Final = _words(_FILES["en"]["names_too"])
+"""Never in a name, save in these: "Will Smith", "April Jones". The modals also begin a question: "Will Ann pay?" """
+
+
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The lists for one text. `never` are never part of a name; `common` are not when all is in lower case; between
+    """The lists for one text. `never` are never part of a name; `common` are not when all is in lower case;
+    `no_name_capital` and `no_name` are these without the few that are names, too; between
     `subjects` (what questions are about) and `prepositions` a pair in lower case may be a name."""
 
     language: str
     never: frozenset[str]
     common: frozenset[str]
+    no_name_capital: frozenset[str]
+    no_name: frozenset[str]
     subjects: frozenset[str]
     prepositions: frozenset[str]
     followers: frozenset[str]
@@ -138,10 +145,13 @@ def vocabulary(language: str) -> Vocabulary:
         for kind in ("customer", "speaker", "switch", "certain")
         for phrase in phrases(words["cues"][kind])
     }
+    common = never | joined("common") | relations | {word for phrase in cues for word in phrase}
     return Vocabulary(
         language=language,
         never=never,
-        common=never | joined("common") | relations | {word for phrase in cues for word in phrase},
+        common=common,
+        no_name_capital=never - NAMES_TOO,
+        no_name=common - NAMES_TOO,
         subjects=joined("subjects"),
         prepositions=joined("prepositions"),
         followers=joined("followers"),
@@ -184,8 +194,6 @@ ORDINARY: Final = (
     - GIVEN_NAMES
 )
 """Words that are not the name of a person, in any of the languages; of every other word nothing is known."""
-NAMES_TOO: Final = _words(_FILES["en"]["names_too"])
-"""Never in a name, save in these: "Will Smith", "April Jones". The modals also begin a question: "Will Ann pay?" """
 RELATIONS: Final = words_in_any("relations")
 CONNECTING: Final = frozenset(("and", "und", "et", "y", "e", "en"))
 """Before a name: "and Gwen?"."""
