@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import random
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
+from tilores_core.chat.customer import tokens
 from tilores_core.chat.customer.extraction import LONGEST_TEXT, MOST_MENTIONS, Reading, extract, readable
+from tilores_core.chat.customer.names import find_names
+from tilores_core.chat.customer.spans import may_begin_name
+from tilores_core.chat.customer.tokens import TextScan, split_words
+from tilores_core.chat.customer.words import (
+    ENGLISH,
+    FAMILY_NAMES,
+    GIVEN_NAMES,
+    NAMES_TOO,
+    ORDINARY,
+    WORDS_TOO,
+)
 from tilores_core.contracts import Evidence, Identifiers, Strength
 
+_CONVERSATIONS = Path(__file__).parents[1] / "data" / "conversations"
 FAINT, WEAK, STRONG = Strength.FAINT, Strength.WEAK, Strength.STRONG
 
 
@@ -369,3 +386,28 @@ def test_of_a_long_text_the_end_is_read() -> None:
 def test_a_number_cut_in_half_is_not_read() -> None:
     text = "customer id 4711-" + "9" * (LONGEST_TEXT - 10) + " and so on"
     assert values(read(text), "customer_id") == []
+
+
+def test_nothing_is_lost_by_looking_for_keywords_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each list that readers test against `TextScan.keywords` has to be made by `keywords`."""
+    lines = [line for file in sorted(_CONVERSATIONS.glob("*.txt")) for line in file.read_text().splitlines()[::4]]
+    found = [read(line).evidence for line in lines]
+    monkeypatch.setattr(tokens, "KEYWORDS", frozenset(re.findall(r"[^\W\d_]+", "\n".join(lines).lower())))
+    assert [read(line).evidence for line in lines] == found
+
+
+def test_names_are_looked_for_wherever_one_may_begin() -> None:
+    """`may_begin_name` is a cheap test, and must not be stricter than what it saves."""
+    draw = random.Random(7)
+    some = [sorted(words) for words in (ENGLISH.common, ORDINARY, FAMILY_NAMES | WORDS_TOO, GIVEN_NAMES)]
+    odd = ["gadget", "meantime", "configuration", "timeouts", "edwinahawthorne", "of", "for", "what", "about", "does"]
+    skipped = 0
+    for _ in range(4000):
+        drawn = draw.choices([*some, odd], [12, 2, 2, 0.2, 6], k=draw.randint(1, 16))
+        words = [word for word in map(draw.choice, drawn) if word.isascii() and word.isalpha()]
+        page = TextScan("".join(word + draw.choice([" "] * 9 + [", ", "? ", " 12 "]) for word in words).strip())
+        low = page.words_left()
+        if NAMES_TOO.isdisjoint(low) and "s" not in low and not may_begin_name(page, low - ENGLISH.common, ENGLISH):
+            skipped += 1
+            assert find_names(split_words(page)) == [], page.text
+    assert skipped > 400

@@ -182,7 +182,7 @@ def _looks_like_name(word: str) -> bool:
 
 
 def _ends_name(word: str, known: Vocabulary) -> bool:
-    family = word in FAMILY_NAMES or word[:-1] in FAMILY_NAMES
+    family = word in FAMILY_NAMES or word[:-1] in FAMILY_NAMES or word in WORDS_TOO
     return word in known.common and not (family or word in PARTICLES or word in PREFIXES)
 
 
