@@ -14,9 +14,9 @@ import sys
 from dataclasses import dataclass
 
 from tilores_core.contracts import Arm
-from tilores_core.release.experiments.analysis import Action, ArmSums, Verdict, analyse
+from tilores_core.release.experiments.analysis import SRM_ALPHA, Action, ArmSums, Verdict, analyse
 from tilores_core.release.experiments.plan import ExperimentPlan
-from tilores_core.statistics import RatioMismatchTest
+from tilores_core.statistics import ratio_mismatch_p
 
 BATCH = 100
 MOST = 12_000
@@ -72,10 +72,10 @@ def fixed_rule(rng: random.Random, rate: float, *, most: int = 5_000) -> bool:
 
 def mismatch(rng: random.Random, share: float) -> int | None:
     """Assignments until a split that should be even is seen not to be; None within 4,500."""
-    test = RatioMismatchTest(shares=(0.5, 0.5))
+    counts = [0, 0]
     for n in range(1, 4_501):
-        test.add(0 if rng.random() < share else 1)
-        if test.mismatch:
+        counts[rng.random() >= share] += 1
+        if ratio_mismatch_p(counts, (0.5, 0.5)) <= SRM_ALPHA:
             return n
     return None
 

@@ -22,7 +22,7 @@ from functools import partial
 from statistics import median, quantiles
 from typing import Any
 
-from tilores_core.statistics import FloorTest, MeanSPRT, Moments, RatioMismatchTest
+from tilores_core.statistics import FloorTest, MeanSPRT, Moments, ratio_mismatch_p
 
 Simulated = Callable[..., Future[list[float]]]
 
@@ -202,12 +202,10 @@ def show_ratios(rows: list[Any]) -> Iterator[str]:
 
 
 def _mismatch(draw: random.Random, share: float) -> float:
-    test = RatioMismatchTest(shares=(0.5, 0.5))
     second = 0
     for total in range(20, 4501, 20):
         second += sum(draw.random() < share for _ in range(20))
-        test.update([total - second, second])
-        if test.mismatch:
+        if ratio_mismatch_p([total - second, second], (0.5, 0.5)) <= 0.001:
             return total
     return math.inf
 

@@ -132,7 +132,7 @@ class CellWatch:
         for level, test in fresh.floors.items():
             stored = state["floors"].get(level)
             if stored is not None and stored["floor"] == test.floor:
-                fresh.floors[level] = FloorTest.from_state(stored)
+                fresh.floors[level] = FloorTest(**stored)
                 if level in state["breached"]:
                     fresh.breached[level] = state["breached"][level]
         fresh.quick, fresh.slow = Average(**state["quick"]), Average(**state["slow"])

@@ -1,7 +1,7 @@
 """Statistics in pure Python: no I/O, no dependency, nothing here knows of models or prompts.
 
 For a planned number of values: `paired_t`, `mcnemar_exact`, `sample_size`, `cohens_kappa`, `slope`, `change_point`.
-For looking again and again: `MeanSPRT`, `FloorTest`, `RatioMismatchTest`.
+For looking again and again: `MeanSPRT`, `FloorTest`, `ratio_mismatch_p`.
 Their work per value or look is constant. `Moments` and `Cuped` hold what a stream has shown so far. Wrong arguments
 raise `ValueError`.
 """
@@ -22,5 +22,5 @@ from tilores_core.statistics.sequential import (
     FloorTest as FloorTest,
     Look as Look,
     MeanSPRT as MeanSPRT,
-    RatioMismatchTest as RatioMismatchTest,
+    ratio_mismatch_p as ratio_mismatch_p,
 )

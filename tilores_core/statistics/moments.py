@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -70,10 +69,6 @@ class Moments:
     def variance(self) -> float:
         """The sample's variance (n - 1); 0 with fewer than two values."""
         return self.squares / (self.count - 1) if self.count > 1 else 0.0
-
-    @property
-    def deviation(self) -> float:
-        return math.sqrt(self.variance)
 
 
 @dataclass(slots=True)

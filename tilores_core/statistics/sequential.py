@@ -7,9 +7,9 @@ look depends on how many came before. It is asymptotic: it holds from `minimum` 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from tilores_core.statistics.moments import Moments
 
@@ -143,52 +143,19 @@ class FloorTest:
         self.active += share
         self.put_in = self.active
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> FloorTest:
-        return cls(**state)
 
+def ratio_mismatch_p(counts: Sequence[int], shares: Sequence[float], *, concentration: float = 100.0) -> float:
+    """The p-value that what was assigned to each arm so far was not split by these shares (Lindon and Malek, arXiv
+    2011.03567); the smallest of all looks is always valid.
 
-@dataclass(slots=True, kw_only=True)
-class RatioMismatchTest:
-    """The sequential test for a sample ratio mismatch (Lindon and Malek, arXiv 2011.03567).
-
-    `shares`: what each arm should get; they add up to 1. The Bayes factor of a Dirichlet-multinomial alternative with
-    parameters `concentration` · shares against these shares; its inverse is an always-valid p-value. A concentration
-    of 100 expects mismatches of about 5 points. Raises `ValueError` for shares that are not above 0 or do not add up.
+    It is the inverse of the Bayes factor of a Dirichlet-multinomial alternative with parameters `concentration` ·
+    shares against these shares, at most 1. A concentration of 100 expects mismatches of about 5 points. Raises
+    `ValueError` for shares that are not above 0 or do not add up to 1, or another number of counts.
     """
-
-    shares: tuple[float, ...]
-    alpha: float = 0.001
-    concentration: float = 100.0
-    counts: list[int] = field(default_factory=list)
-    p_value: float = 1.0
-
-    def __post_init__(self) -> None:
-        self.shares = tuple(self.shares)
-        if len(self.shares) < 2 or min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-9:
-            raise ValueError(f"at least two shares above 0 that add up to 1, not {self.shares}")
-        self.counts = list(self.counts) or [0] * len(self.shares)
-
-    def add(self, arm: int, count: int = 1) -> None:
-        """Count an assignment, or several, to the arm with this index."""
-        self.counts[arm] += count
-        self._look()
-
-    def update(self, counts: Sequence[int]) -> None:
-        """Take the counts of all arms since the beginning. Raises `ValueError` for another number of arms."""
-        if len(counts) != len(self.shares):
-            raise ValueError(f"{len(self.shares)} counts, not {len(counts)}")
-        self.counts = list(counts)
-        self._look()
-
-    @property
-    def mismatch(self) -> bool:
-        return self.p_value <= self.alpha
-
-    def _look(self) -> None:
-        total = sum(self.counts)
-        log_factor = math.lgamma(self.concentration) - math.lgamma(self.concentration + total)
-        for share, count in zip(self.shares, self.counts, strict=True):
-            prior = share * self.concentration
-            log_factor += math.lgamma(prior + count) - math.lgamma(prior) - count * math.log(share)
-        self.p_value = min(self.p_value, math.exp(-max(log_factor, 0.0)))
+    if len(shares) < 2 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+        raise ValueError(f"at least two shares above 0 that add up to 1, not {shares}")
+    log_factor = math.lgamma(concentration) - math.lgamma(concentration + sum(counts))
+    for share, count in zip(shares, counts, strict=True):
+        prior = share * concentration
+        log_factor += math.lgamma(prior + count) - math.lgamma(prior) - count * math.log(share)
+    return math.exp(-max(log_factor, 0.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -102,6 +102,13 @@ class _Subject:
             self._facts[field] = facts_of(self.customer, field)
         return self._facts[field]
 
+    def suits(self, wording: Wording, has_outdated: bool) -> bool:
+        """Whether the wording can be asked about the customer. `has_outdated`: only where a value was another one."""
+        if wording.absent:
+            return self.fields.isdisjoint(wording.fields)
+        found = [self.facts(field) for field in wording.fields]
+        return all(found) and (not has_outdated or any(one.outdated for one in found if one is not None))
+
     def holds(self, fact: Fact) -> bool:
         """Whether any record holds the value, under whatever name."""
         if self._index is None:
@@ -180,24 +187,11 @@ class _Maker:
 
     def _first(self, wording: Wording, start: int, has_outdated: bool) -> _Subject | None:
         """The next customer from place `start` on that the wording can be asked about."""
-        suits = self._suits(wording, has_outdated)
         for step in range(len(self._subjects)):
             subject = self._subjects[(start + step) % len(self._subjects)]
-            if (wording.text, subject.customer.id) not in self._made and suits(subject):
+            if (wording.text, subject.customer.id) not in self._made and subject.suits(wording, has_outdated):
                 return subject
         return None
-
-    def _suits(self, wording: Wording, has_outdated: bool) -> Callable[[_Subject], bool]:
-        if wording.absent:
-            return lambda subject: subject.fields.isdisjoint(wording.fields)
-
-        def suits(subject: _Subject) -> bool:
-            found = [subject.facts(field) for field in wording.fields]
-            if any(figure is None for figure in found):
-                return False
-            return not has_outdated or any(figure is not None and figure.outdated for figure in found)
-
-        return suits
 
     def _question(self, wording: Wording, subject: _Subject, start: int) -> GoldenQuestion:
         customer = subject.customer

@@ -7,14 +7,13 @@ pooled: the difference is taken within each step, and the steps are weighted by 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from tilores_core.contracts import Arm
 from tilores_core.release.experiments.plan import ARMS, FEWEST, ExperimentPlan
-from tilores_core.statistics import Look, MeanSPRT, Moments, RatioMismatchTest, adjust_arms
+from tilores_core.statistics import Look, MeanSPRT, Moments, adjust_arms, ratio_mismatch_p
 from tilores_core.store.windows import ArmSums as ArmSums
 
 HARM_ALPHA: Final = 0.05
@@ -227,6 +226,4 @@ def _sum(steps: Steps, arm: Arm) -> ArmSums:
 
 def _mismatch(arms: Mapping[Arm, ArmSums], weight: float) -> float:
     """The p-value that units were split otherwise than by the weight."""
-    test = RatioMismatchTest(shares=(1 - weight, weight), alpha=SRM_ALPHA)
-    test.update([round(arms.get(arm, ArmSums()).units) for arm in ARMS])
-    return test.p_value if math.isfinite(test.p_value) else 1.0
+    return ratio_mismatch_p([round(arms.get(arm, ArmSums()).units) for arm in ARMS], (1 - weight, weight))
