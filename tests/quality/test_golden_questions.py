@@ -12,7 +12,7 @@ from tilores_core.contracts import Customer, Identifiers, Record, SourceSchema
 from tilores_core.errors import ConfigError
 from tilores_core.quality.questions import SPLITS, GoldenSet, MakeOptions, make_questions, split_of
 from tilores_core.quality.questions.fields import facts_of
-from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords, index_records, report_answer
+from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords, report_answer
 from tilores_core.spectrums import SPECTRUMS, classify
 from tilores_plugins.sources.demo.source import DemoSource
 
@@ -30,7 +30,7 @@ def every() -> list[GoldenQuestion]:
 
 @lru_cache(maxsize=100)
 def records_of(customer_id: str) -> IndexedRecords:
-    return index_records(asyncio.run(SOURCE.get(customer_id)))
+    return IndexedRecords(asyncio.run(SOURCE.get(customer_id)))
 
 
 def test_there_are_twenty_questions_of_each_spectrum_and_split_over_thirty_customers() -> None:

@@ -14,7 +14,7 @@ from tilores_core.quality.scoring import (
     SCORES,
     Fact,
     GoldenQuestion,
-    index_records,
+    IndexedRecords,
     report_answer,
     score_live,
 )
@@ -46,7 +46,7 @@ EDWINA = Customer(
         Record(id="r2", system="bureau", updated_at="2025-06-12", fields={"first_name": "Eddie", "city": "Seattle"}),
     ),
 )
-INDEX = index_records(EDWINA)
+INDEX = IndexedRecords(EDWINA)
 
 
 def _examples() -> list[tuple[GoldenQuestion, dict[str, Any]]]:

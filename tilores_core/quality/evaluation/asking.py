@@ -29,7 +29,7 @@ from tilores_core.errors import (
 from tilores_core.llm.normalizer import Completion
 from tilores_core.quality.evaluation.plan import EvaluationPlan, Spending
 from tilores_core.quality.evaluation.results import AnswerResult
-from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords, index_records, report_answer
+from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords, report_answer
 
 _INSTRUCTIONS: Final = """\
 You grade an answer that an assistant gave about one customer. You get the question, the facts that a complete \
@@ -176,7 +176,7 @@ class QuestionAsker:
                     where="golden questions",
                     fix="check them with: tilores questions check FILE",
                 )
-            found = self._records[customer_id] = index_records(customer)
+            found = self._records[customer_id] = IndexedRecords(customer)
         return found
 
     async def count_input_tokens(self, question: GoldenQuestion, prompt: Prompt) -> int:

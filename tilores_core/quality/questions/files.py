@@ -31,7 +31,7 @@ from tilores_core.files import open_private, read_text
 from tilores_core.identity import normalise_email, parse_date
 from tilores_core.quality.questions.fields import facts_of
 from tilores_core.quality.questions.splits import GoldenSet
-from tilores_core.quality.scoring import Fact, FactKind, ForbiddenReason, GoldenQuestion, index_records
+from tilores_core.quality.scoring import Fact, FactKind, ForbiddenReason, GoldenQuestion, IndexedRecords
 from tilores_core.quality.scoring.numbers import UNITS
 from tilores_core.spectrums import classify, current_spectrums
 
@@ -250,7 +250,7 @@ async def check_questions(golden: GoldenSet, source: CustomerSource) -> tuple[li
         if customer is None:
             problems.append(f"{question.id}: the source has no such customer")
             continue
-        index = index_records(customer)
+        index = IndexedRecords(customer)
         for fact in question.facts:
             known = facts_of(customer, fact.field)
             if known is not None and fact.kind == known.facts[0].kind:

@@ -20,7 +20,7 @@ from tilores_core.quality.questions.templates import (
     from_fields,
     load_written,
 )
-from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords, index_records
+from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords
 from tilores_core.quality.scoring.clauses import plain_words
 from tilores_core.spectrums import current_spectrums, spectrum_of_field
 
@@ -112,7 +112,7 @@ class _Subject:
     def holds(self, fact: Fact) -> bool:
         """Whether any record holds the value, under whatever name."""
         if self._index is None:
-            self._index = index_records(self.customer)
+            self._index = IndexedRecords(self.customer)
             self._words = f" {plain_words(self._index.text)} "
         if fact.kind == "number":
             value = abs(float(fact.value))

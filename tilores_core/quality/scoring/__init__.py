@@ -16,7 +16,7 @@ from tilores_core.quality.scoring.question import (
     ForbiddenReason as ForbiddenReason,
     GoldenQuestion as GoldenQuestion,
 )
-from tilores_core.quality.scoring.records import IndexedRecords as IndexedRecords, index_records as index_records
+from tilores_core.quality.scoring.records import IndexedRecords as IndexedRecords
 from tilores_core.quality.scoring.scores import (
     SCORES as SCORES,
     AnswerReport as AnswerReport,

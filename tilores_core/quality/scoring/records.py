@@ -26,7 +26,11 @@ _IDENTIFYING = frozenset({"email", "phone", "account"})
 
 @dataclass(frozen=True)
 class IndexedRecords:
-    """What can be looked up in the records of one customer. `customer` None: none was identified."""
+    """What can be looked up in the records of one customer, for `report_answer` and `score_live`.
+
+    `customer` None: none was identified. `today`: until when ages and spans of years may be counted; None: until the
+    records' newest date alone, so that scores do not depend on the day on which they are computed.
+    """
 
     customer: Customer | None
     today: date | None = None
@@ -90,12 +94,3 @@ class IndexedRecords:
 @lru_cache(4096)
 def _words_of_field(name: str) -> frozenset[str]:
     return words_of(name.replace("_", " "))
-
-
-def index_records(customer: Customer | None, *, today: date | None = None) -> IndexedRecords:
-    """The records of `customer` for `report_answer` and `score_live`.
-
-    `today`: until when ages and spans of years may be counted; None: until the records' newest date alone, so that
-    scores do not depend on the day on which they are computed.
-    """
-    return IndexedRecords(customer, today)

@@ -13,7 +13,7 @@ from tilores_core.contracts import Answer, Customer, Outcome
 from tilores_core.quality.scoring.clauses import Clause, clauses_of, is_about_another
 from tilores_core.quality.scoring.matching import is_negated, matches, states_another
 from tilores_core.quality.scoring.question import Fact, GoldenQuestion
-from tilores_core.quality.scoring.records import IndexedRecords, index_records
+from tilores_core.quality.scoring.records import IndexedRecords
 from tilores_core.quality.scoring.wording import Abstention, abstention, format_score
 
 WEIGHTS: Final[Mapping[str, float]] = {
@@ -107,7 +107,7 @@ def report_answer(
     Abstention, answerable: 1, or the completeness where the answer says that something is not there. Not answerable:
     1 when the answer says that the records do not hold it, 0.5 when it also states values or only refuses, else 0.
     """
-    index = records if isinstance(records, IndexedRecords) else index_records(records)
+    index = records if isinstance(records, IndexedRecords) else IndexedRecords(records)
     reading = _Reading(question, text, index)
     stated, ungrounded = index.strange_values(text, question.text)
     credits = [reading.credit(fact) for fact in question.facts]
@@ -256,7 +256,7 @@ def score_live(
     Abstention: 0 when the answer says that the records do not hold something although a field has the name that was
     asked for, or when most of the values that it states are held by no record; 1 otherwise.
     """
-    index = records if isinstance(records, IndexedRecords) else index_records(records)
+    index = records if isinstance(records, IndexedRecords) else IndexedRecords(records)
     stated, ungrounded = (0, 0) if index.quotes(text) else index.strange_values(text, question)
     grounded = 1.0 if stated == 0 else 1.0 - ungrounded / stated
     said = abstention(text)
