@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from tests.release.conftest import Replica, ReplicaStart
 from tests.release.test_experiments import make, plan
@@ -16,6 +18,9 @@ from tilores_core.release.orchestrator import WORK, ProductionIntegrationOrchest
 from tilores_core.resilience import acquire_lease
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import Config
+from tilores_core.store.changes import bump
+from tilores_core.store.experiments import experiments
+from tilores_core.store.topics import EXPERIMENTS
 from tilores_core.testing import eventually
 
 
@@ -70,6 +75,21 @@ async def test_web_process_splits_traffic_while_an_experiment_runs_and_pays_noth
     await other.tester.start(plan(await make(replica)), actor="jo", reason="test")
     await eventually(lambda: replica.manager.assignment is web.assignment)
     await other.tester.stop("kinder", actor="jo", reason="enough")
+    await eventually(lambda: replica.manager.assignment is None)
+
+
+async def test_plan_of_a_newer_version_does_not_end_following(released: Released) -> None:
+    replica, _ = await released.process()
+    _, other = await released.process()
+    running = await other.tester.start(plan(await make(replica)), actor="jo", reason="test")
+    await eventually(lambda: replica.manager.assignment is not None)
+    store = await replica.store.get()
+    with capture_logs() as logs:
+        async with store.database.write() as connection:
+            await connection.execute(update(experiments).values(plan={**running.plan, "of_tomorrow": 1}))
+            await bump(connection, EXPERIMENTS)
+        await eventually(lambda: any("another version" in entry.get("error", "") for entry in logs))
+    await store.experiments.end(running, outcome="stopped", actor="jo", reason="enough", verdict={})
     await eventually(lambda: replica.manager.assignment is None)
 
 

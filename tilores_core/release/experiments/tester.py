@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from pydantic import ValidationError
 
 from tilores_core.contracts import Alert, AlertSink, NoAlerts
 from tilores_core.errors import (
@@ -163,7 +164,7 @@ class ProductionABTester:
     async def stop(self, name: str, *, actor: str, reason: str, deploy: bool = False) -> Experiment:
         """End it; `deploy`: with the candidate in production, after its checks. Raises as `start`."""
         experiment = await self._running(name)
-        plan = ExperimentPlan.model_validate(experiment.plan)
+        plan = _plan_of(experiment)
         if deploy and plan.model is not None:
             raise InvalidRequestError(
                 "which model is the default is a setting", param="deploy", fix=_how_to_deploy(plan)
@@ -238,7 +239,7 @@ class ProductionABTester:
 
     async def _remove_leftover_labels(self, running: Sequence[Experiment]) -> None:
         """Of processes that were killed between an experiment's label and its beginning or end."""
-        used = {ExperimentPlan.model_validate(experiment.plan).label for experiment in running}
+        used = {_plan_of(experiment).label for experiment in running}
         left = [name for name in self._prompts.state.numbers if name.startswith(LABEL_PREFIX) and name not in used]
         if not left:
             return
@@ -248,7 +249,7 @@ class ProductionABTester:
                 await self._prompts.remove_label(name, actor=ACTOR, reason="its experiment does not run")
 
     async def _act(self, experiment: Experiment, verdict: Verdict) -> None:
-        plan, row = ExperimentPlan.model_validate(experiment.plan), verdict.as_row()
+        plan, row = _plan_of(experiment), verdict.as_row()
         production = self._prompts.state.number
         if production != experiment.control:
             outcome = "deployed" if production == plan.candidate else "superseded"
@@ -307,7 +308,7 @@ class ProductionABTester:
         store = await self._store.get()
         now = self._clock() if experiment.ended is None else experiment.ended.timestamp()
         return analyse(
-            ExperimentPlan.model_validate(experiment.plan),
+            _plan_of(experiment),
             _steps(experiment, await store.experiments.sums(experiment.id)),
             weights=dict(enumerate(experiment.weights)),
             hours=(now - experiment.started.timestamp()) / 3600,
@@ -357,10 +358,21 @@ def _how_to_deploy(plan: ExperimentPlan) -> str:
     return f"write model = {plan.model!r} into [use] of plugins.toml, restart the server, and deploy {plan.candidate}"
 
 
+def _plan_of(experiment: Experiment) -> ExperimentPlan:
+    """Raises `StoreError` for what another version of the program has kept: two run while one replaces the other."""
+    try:
+        return ExperimentPlan.model_validate(experiment.plan)
+    except ValidationError:
+        raise StoreError(
+            f"the plan of the experiment '{experiment.name}' is not understood: another version has kept it",
+            fix="run the version that started it, or one that is newer",
+        ) from None
+
+
 def _running(experiment: Experiment) -> RunningExperiment:
     return RunningExperiment(
         id=experiment.id,
-        plan=ExperimentPlan.model_validate(experiment.plan),
+        plan=_plan_of(experiment),
         slice=experiment.slice,
         weight=experiment.weights[-1],
         step=len(experiment.weights) - 1,
