@@ -196,10 +196,10 @@ class CacheTierSuite:
         )
         await tier.set_many({"answers:d": entry(b"d", "three")})
 
-        async def listed() -> bool:
+        async def has_expired() -> bool:
             return sorted(await tier.tag_keys("two")) == ["answers:a", "customers:b"]
 
-        await eventually(listed, "tag_keys lists what has expired, or not what carries the tag")
+        await eventually(has_expired, "tag_keys lists what has expired, or not what carries the tag")
         assert list(await tier.tag_keys("none")) == []
         await tier.delete_tag("two")
         assert list(await tier.tag_keys("two")) == []
