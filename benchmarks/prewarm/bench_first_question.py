@@ -1,6 +1,7 @@
 """A pre-warmed customer's first question, 50 a second, with and without a batch of 10,000 on the same server.
 
     python -m benchmarks.prewarm.bench_first_question [--rounds 3] [--batch-customers 500] [--nice -15]
+        [--worker-nice 15]
 
 A server with its worker process and its embedded Redis on one core, this program on another; rounds of each kind by
 turns. Before each round everything is removed from the cache and warmed again by `POST /admin/prewarm`, so that every
@@ -55,6 +56,8 @@ max_bytes = 1000000000
 latency_ms = 100
 [prewarm]
 file = "plan.json"
+[worker]
+nice = %d
 """
 QUESTIONS = (
     "What is the credit score?",
@@ -102,8 +105,8 @@ def running(
 
 
 @contextmanager
-def server(folder: Path, core: int | None) -> Iterator[str]:
-    (folder / "plugins.toml").write_text(TOML)
+def server(folder: Path, core: int | None, worker_nice: int) -> Iterator[str]:
+    (folder / "plugins.toml").write_text(TOML % worker_nice)
     (folder / "plan.json").write_text('{"concurrency": 48}')
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TILORES_")}
     environment |= {"TILORES_DATA_DIR": str(folder / "data"), "TILORES_LOG_FORMAT": "json"}
@@ -281,7 +284,7 @@ async def main(options: argparse.Namespace) -> None:
     core = cores[0] if apart else None
     with (
         tempfile.TemporaryDirectory() as folder,
-        server(Path(folder), core) as url,
+        server(Path(folder), core, options.worker_nice) as url,
         bare_server(Path(folder), core) as bare,
     ):
         connector = aiohttp.TCPConnector(limit=64)
@@ -322,5 +325,6 @@ if __name__ == "__main__":
     parser.add_argument("--questions", type=int, default=1000)
     parser.add_argument("--batch-customers", type=int, default=500, help="whom the batch asks about")
     parser.add_argument("--nice", type=int, default=0, help="-15 on a machine that others use too")
+    parser.add_argument("--worker-nice", type=int, default=15, help="[worker] nice")
     parser.add_argument("--lines", type=int, default=10_000, help="of the batch; 0: none")
     sys.exit(asyncio.run(main(parser.parse_args())))

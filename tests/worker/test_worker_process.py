@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -175,6 +176,8 @@ def test_worker_alone_runs_what_a_server_without_one_takes_in(tmp_path: Path) ->
             assert _job(server, job)["note"] is None
             assert _worker_health(server)["detail"]["running"] == 1
             assert os.getpriority(os.PRIO_PROCESS, worker.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 3)
+            if sys.platform == "linux":
+                assert os.sched_getscheduler(worker.pid) == os.SCHED_BATCH
             worker.terminate()
             said, _ = worker.communicate(timeout=PATIENCE)
         finally:

@@ -313,7 +313,9 @@ class WorkerTable(_Table):
     """`[worker]`: the process that runs batches, pre-warming lists and schedules beside the web processes."""
 
     embedded: bool = Field(True, description="false: `tilores serve` starts no worker; run `tilores worker` instead")
-    nice: int = Field(15, ge=0, le=19, description="lowers the priority of its processor time: 0 as callers, 19 last")
+    nice: int = Field(
+        15, ge=0, le=19, description="lowers the priority of its processor time: 0 as callers, 19 what they leave"
+    )
 
 
 class Config(_Table):

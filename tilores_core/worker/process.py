@@ -30,6 +30,7 @@ NO_PLUGINS: Final = "TILORES_WORKER_NO_PLUGINS"
 METRICS: Final = "TILORES_WORKER_METRICS"
 """Variables by which the supervisor passes on the options of `tilores serve`."""
 
+_LAST: Final = 19
 _LOOK_SECONDS: Final = 0.25
 _LOOK_FOR_OLD_SECONDS: Final = 60.0
 _END_SECONDS: Final = 10.0
@@ -50,8 +51,7 @@ def run_worker(
     What is finished is kept. A second signal ends the process at once, and so does an end that takes too long.
     """
     os.umask(0o077)  # the files of jobs hold customers' data
-    with contextlib.suppress(OSError):
-        os.nice(loaded.config.worker.nice)
+    _yield_to_callers(loaded.config.worker.nice)
 
     async def main() -> None:
         over = asyncio.Event()
@@ -65,6 +65,16 @@ def run_worker(
 
     with present(environment.data_dir, restarts=restarts), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())
+
+
+def _yield_to_callers(nice: int) -> None:
+    """Lower the priority of this process. Where the system tells batch work apart (Linux), its waking up takes the
+    processor from no request, and at 19 it has only what others leave."""
+    with contextlib.suppress(OSError):
+        os.nice(nice)
+        if nice and sys.platform == "linux":
+            policy = os.SCHED_IDLE if nice == _LAST else os.SCHED_BATCH
+            os.sched_setscheduler(0, policy, os.sched_param(0))
 
 
 def _shares_alerts(environment: Environment, config: Config) -> bool:
