@@ -14,8 +14,8 @@ _NORTH_AMERICA = frozenset({"US", "CA", "PR"})
 # ten digits of the North American plan, and numbers with their country code and nothing else to be removed.
 _TEN_DIGITS = re.compile(r"(\+?1[\s.-]?)?(?:\(([2-9]\d\d)\)|([2-9]\d\d))[\s.-]?([2-9]\d\d)[\s.-]?(\d{4})", re.ASCII)
 _PLUS_DIGITS = re.compile(r"\+[1-9](?:[ .-]?\d){6,14}", re.ASCII)
-_UNREADABLE = re.compile(r"\d(?:[.,]\d+)?e\+\d{1,3}|(.)\1*|[0 ()./+-]+", re.IGNORECASE)
-"""In scientific notation, which has lost digits, and the placeholders 000-000-0000 and 9999999."""
+_UNREADABLE = re.compile(r"\d(?:[.,]\d+)?e\+\d{1,3}|[0 ()./+-]+", re.IGNORECASE)
+"""In scientific notation, which has lost digits, and the placeholder 000-000-0000."""
 _SEPARATORS = re.compile(r"[\s()./\-\u2010-\u2015]+")
 _LOST_PLUS = re.compile(r"[1-9]\d{10,14}")
 _NOT_DIGIT = re.compile(r"\D", re.ASCII)
@@ -45,12 +45,14 @@ def normalise_phone(text: str, region: str = "US") -> str | None:
     Lengths are checked, ranges are not: numbering plans change faster than libraries. 5035550142.0, as programs write
     it, is the whole number; of digits alone, the first may be a country code whose plus a program dropped.
     """
-    text = unicodedata.normalize("NFKC", text).strip().removesuffix(".0")
-    if len(text) > _LONGEST_PHONE or _UNREADABLE.fullmatch(text):
+    text = (text if text.isascii() else unicodedata.normalize("NFKC", text)).strip().removesuffix(".0")
+    if len(text) > _LONGEST_PHONE:
         return None
     quick = _TEN_DIGITS.fullmatch(text)
     if quick and (region in _NORTH_AMERICA or (quick[1] or "").startswith("+")):
         return f"+1{quick[2] or quick[3]}{quick[4]}{quick[5]}"
+    if _UNREADABLE.fullmatch(text):
+        return None
     if _PLUS_DIGITS.fullmatch(text) and (number := _complete(_NOT_DIGIT.sub("", text))):
         return number
     if number := _restore_plus(_SEPARATORS.sub("", text), region):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -71,6 +72,11 @@ def _day(text: str, order: DateOrder, birth: bool) -> date | None:
     return found.on(order) if isinstance(found, NumericDate) else found
 
 
+def is_iso(text: str) -> bool:
+    """Whether a text begins as a time stamp of ISO 8601, with a time of day."""
+    return len(text) > 10 and text[4] == "-" == text[7]
+
+
 def find_numeric_date(text: str, *, birth: bool) -> NumericDate | None:
     """The date in `text`, with or without a time of day, where it could be of two orders."""
     text = text.strip().lower()
@@ -86,11 +92,19 @@ def to_instant(text: str, order: DateOrder) -> tuple[datetime, str] | None:
     Understands dates of all the forms above with or without a time (24 hours or AM/PM, zones), seconds, milliseconds,
     microseconds or nanoseconds since 1970, and the day numbers of spreadsheets.
     """
-    text = text.strip().lower()
+    text = text.strip()
+    if is_iso(text):  # most are
+        with suppress(ValueError, OverflowError):
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is None:
+                return moment, moment.isoformat()
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+            return moment, f"{moment.isoformat()}Z"
+    text = text.lower()
     if match := _COMPACT.fullmatch(text):
         text = f"{match[1]} {match[2]}:{match[3]}:{match[4]}{match[5]}"
-    if (moment := _from_epoch(text)) is not None:
-        return moment, moment.isoformat(timespec="seconds") + "Z"
+    if (since := _from_epoch(text)) is not None:
+        return since, since.isoformat(timespec="seconds") + "Z"
     if (serial := _from_serial(text)) is not None:
         whole = serial.time() == datetime.min.time()
         return serial, serial.date().isoformat() if whole else serial.isoformat(timespec="seconds")

@@ -30,7 +30,7 @@ from tilores_plugins.sources.fields import (
 )
 from tilores_plugins.sources.file.profile import Column, Profile, value_at
 from tilores_plugins.sources.file.settings import Settings
-from tilores_plugins.sources.file.values import as_text, is_empty, stays_text
+from tilores_plugins.sources.file.values import as_text, cell, is_empty, stays_text
 
 _CONTACT_VALUE = (*EMAIL, *PHONE, "value|number|address")
 
@@ -69,6 +69,9 @@ class Columns:
 def texts_at(fields: Mapping[str, Any], column: Column | None, identifying: bool = False) -> Sequence[str]:
     """The value as text, or of a list each; empty when there is none. Of an object that is a contact, its value."""
     value = value_at(fields, column) if column else None
+    if isinstance(value, str):
+        text = cell(value)
+        return () if is_empty(text, identifying=identifying) else (text,)
     items = value if isinstance(value, list) else (value,)
     return [
         text

@@ -19,6 +19,7 @@ from tilores_plugins.sources.file.values import cell
 _DELIMITERS: Final = ",;\t|"
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _MOST_TITLES: Final = 10  # lines in which the header is looked for
+_NOTHING: Final = " \t\x1a"  # the last ends a file of DOS
 _SNIFFED: Final = 8
 _LINE_END_SAMPLE: Final = 64 * 1024
 
@@ -92,7 +93,7 @@ class CsvFormat:
                 values = next(reader, None)
                 if values is None:
                     return
-                if any(map(str.strip, values)) and values != ["\x1a"]:
+                if values and (values[0].strip(_NOTHING) or any(map(str.strip, values[1:]))):
                     fields = self._fields(values)
                     yield Row(start, lines.offset - start, line, fields)
             except (ValueError, csv.Error) as error:

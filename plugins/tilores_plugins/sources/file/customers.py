@@ -43,7 +43,7 @@ Fields = Mapping[str, Any]
 _EPOCH = datetime(1970, 1, 1)
 _TOTAL = re.compile(
     r"(?:(?:grand|sub)[ -]?)?totals?|(?:gesamt|zwischen)?summe|gesamt|total (?:general|général|geral)|"
-    r"somme|suma|soma|totale|totaal|\(\d+ rows? affected\)",
+    r"somme|suma|soma|totale|totaal",
     re.IGNORECASE,
 )
 
@@ -84,7 +84,7 @@ class Reading:
             return None
         if has_lost_digits(text):
             raise ValueError(f"the id is a number in scientific notation: {'.'.join(self.columns.id)!r}")
-        if _TOTAL.fullmatch(text) and not any(self.names(fields)):
+        if text[-1].isalpha() and _TOTAL.fullmatch(text) and not any(self.names(fields)):
             raise ValueError("a row of totals")
         return plain_id(self._number(text, self.columns.id))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tilores_core import DateOrder, NumericDate, read_date
-from tilores_plugins.sources.dates import find_numeric_date, to_date, to_instant
+from tilores_plugins.sources.dates import find_numeric_date, is_iso, to_date, to_instant
 from tilores_plugins.sources.file.values import as_text, fold_text, has_lost_digits, is_empty
 
 Column = tuple[str, ...]  # the keys to follow, more than one for a column inside an object
@@ -44,10 +44,10 @@ class DateTally:
     first_unread: list[int] = field(default_factory=list)
 
     def add(self, text: str, line: int, *, birth: bool) -> None:
-        found = read_date(text, birth=birth)
+        found = None if is_iso(text) else read_date(text, birth=birth)
         if found is None:
             read = (to_date(text, "month", birth=True) if birth else to_instant(text, "month")) is not None
-            found = find_numeric_date(text, birth=birth)  # with a time of day behind it
+            found = None if is_iso(text) else find_numeric_date(text, birth=birth)  # with a time of day behind it
         else:
             read = True
         if isinstance(found, NumericDate):

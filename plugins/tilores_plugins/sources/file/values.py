@@ -30,6 +30,7 @@ _NULLS: Final = frozenset(
     )
 )
 """Null and Nan with one capital are names, None and NA may mean something."""
+_DIGITS: Final = frozenset("0123456789")
 _NO_IDENTIFIERS: Final = frozenset(
     ("null", "none", "nil", "nan", "nat", "na", "n.a.", "unknown", "unbekannt", "k.a.")
 )
@@ -53,7 +54,9 @@ def is_empty(text: str, *, identifying: bool = False) -> bool:
     """
     if not text or text in _NULLS:
         return True
-    return identifying and (text.lower() in _NO_IDENTIFIERS or not any(map(str.isalnum, text)))
+    if not identifying or text[0] in _DIGITS:
+        return False
+    return text.lower() in _NO_IDENTIFIERS or not any(map(str.isalnum, text))
 
 
 def without_point_zero(text: str) -> str:
