@@ -26,12 +26,6 @@ WHO = Identifiers(email=EDWINA_EMAIL)
 
 
 @pytest_asyncio.fixture
-async def instance() -> AsyncIterator[TiloresInstance]:
-    async with TiloresInstance() as instance:
-        yield instance
-
-
-@pytest_asyncio.fixture
 async def source(instance: TiloresInstance, tmp_path: Path) -> AsyncIterator[TiloresSource]:
     async with connected(instance, tmp_path, timeout_seconds=30) as source:
         await source.schema()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.sources.tilores_client import EDWINA_EMAIL, asked, connected
 from tests.tilores_instance import TiloresInstance
@@ -18,12 +16,6 @@ from tilores_plugins.sources.tilores.settings import Settings
 
 BY_EMAIL = Identifiers(email=EDWINA_EMAIL)
 BY_BIRTH = Identifiers(name="Edwina Hawthorne", date_of_birth="1984-03-17")
-
-
-@pytest_asyncio.fixture
-async def instance() -> AsyncIterator[TiloresInstance]:
-    async with TiloresInstance() as instance:
-        yield instance
 
 
 async def test_fields_of_the_settings_go_before_guesses(instance: TiloresInstance, tmp_path: Path) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from graphql import (
     GraphQLSchema,
     build_client_schema,
@@ -32,12 +30,6 @@ from tilores_plugins.sources.tilores.settings import Settings
 
 WHO = Identifiers(email=EDWINA_EMAIL)
 VERSIONS = ("0.91", "0.84", "0.78", "0.65", "0.60", "0.20")
-
-
-@pytest_asyncio.fixture
-async def instance() -> AsyncIterator[TiloresInstance]:
-    async with TiloresInstance() as instance:
-        yield instance
 
 
 def catalogue_of(schema: GraphQLSchema) -> Catalogue:

@@ -25,12 +25,6 @@ Replica = Callable[[], tuple[TieredCache, PluginServices]]
 
 
 @pytest.fixture
-async def instance() -> AsyncIterator[TiloresInstance]:
-    async with TiloresInstance() as running:
-        yield running
-
-
-@pytest.fixture
 def ttl() -> float:
     return 3600.0
 

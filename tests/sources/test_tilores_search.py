@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, EDWINA_RECORDS, asked, connected, ids, record_ids
 from tests.tilores_instance import BANK, NESTED, UPPER, Layout, TiloresInstance
@@ -17,12 +15,6 @@ from tilores_plugins.sources.tilores.catalogue import Parameter
 from tilores_plugins.sources.tilores.memory import ParameterStats
 from tilores_plugins.sources.tilores.names import SplitName, splits
 from tilores_plugins.sources.tilores.search_parameters import fitting, phone_spellings
-
-
-@pytest_asyncio.fixture
-async def instance() -> AsyncIterator[TiloresInstance]:
-    async with TiloresInstance() as instance:
-        yield instance
 
 
 def sent(instance: TiloresInstance) -> list[dict[str, Any]]:

@@ -85,12 +85,6 @@ class TestUpper(_Suite):
 # --- records -------------------------------------------------------------------------------------------------
 
 
-@pytest_asyncio.fixture
-async def instance() -> AsyncIterator[TiloresInstance]:
-    async with TiloresInstance() as instance:
-        yield instance
-
-
 async def test_records_are_flat_and_know_their_system_and_date(instance: TiloresInstance, tmp_path: Path) -> None:
     async with connected(instance, tmp_path) as source:
         customer = await source.get(instance.entity_id(EDWINA))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, asked, connected, settings_for
 from tests.tilores_instance import TiloresInstance
@@ -19,12 +18,6 @@ from tilores_plugins.sources.tilores.status import Status
 from tilores_plugins.sources.tilores.tokens import Granted, Token, Tokens
 
 WHO = Identifiers(email=EDWINA_EMAIL)
-
-
-@pytest_asyncio.fixture
-async def instance() -> AsyncIterator[TiloresInstance]:
-    async with TiloresInstance() as instance:
-        yield instance
 
 
 async def test_many_at_once_share_one_token(instance: TiloresInstance, tmp_path: Path) -> None:

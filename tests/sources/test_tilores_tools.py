@@ -21,12 +21,6 @@ from tilores_plugins.sources.tilores.tools import MOST_CHARACTERS
 
 
 @pytest_asyncio.fixture
-async def instance() -> AsyncIterator[TiloresInstance]:
-    async with TiloresInstance() as instance:
-        yield instance
-
-
-@pytest_asyncio.fixture
 async def source(instance: TiloresInstance, tmp_path: Path) -> AsyncIterator[TiloresSource]:
     async with connected(instance, tmp_path, timeout_seconds=30) as source:
         yield source

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,6 @@ from tilores_core.testing.waiting import eventually
 from tilores_plugins.tracing.langsmith.settings import Settings
 from tilores_plugins.tracing.langsmith.threads import StuckError
 from tilores_plugins.tracing.langsmith.tracer import LangSmithTracer, build
-
-
-@pytest.fixture
-def service() -> Iterator[LangSmithServer]:
-    with LangSmithServer() as running:
-        yield running
 
 
 def tracer(service: LangSmithServer, key: str = KEY, **settings: Any) -> LangSmithTracer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +49,6 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("OTEL_", "LANGSMITH_", "LANGCHAIN_")):
             monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def collector() -> Iterator[OtlpCollector]:
-    with OtlpCollector() as running:
-        yield running
-
-
-@pytest.fixture
-def service() -> Iterator[LangSmithServer]:
-    with LangSmithServer() as running:
-        yield running
 
 
 def otel(collector: OtlpCollector, **more: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
@@ -25,12 +25,6 @@ from tilores_plugins.tracing.otel.status import build as build_check
 from tilores_plugins.tracing.otel.tracer import OtelTracer, build
 
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def collector() -> Iterator[OtlpCollector]:
-    with OtlpCollector() as running:
-        yield running
 
 
 def settings(collector: OtlpCollector, **more: Any) -> Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,12 +22,6 @@ from tilores_plugins.tracing.otel.tracer import OtelTracer, build
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
-
-
-@pytest.fixture
-def collector() -> Iterator[OtlpCollector]:
-    with OtlpCollector() as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -31,11 +31,6 @@ def closed_port() -> str:
 class TestOtelConforms(TracerSuite):
     supports_feedback = True
     secret = "otlp-secret-0123456789"
-
-    @pytest.fixture
-    def collector(self) -> Iterator[OtlpCollector]:
-        with OtlpCollector() as running:
-            yield running
 
     def made(self, address: str, seconds: float = SHORT) -> OtelTracer:
         headers = SecretStr(f"authorization=Bearer%20{self.secret}")
@@ -69,11 +64,6 @@ class TestOtelConforms(TracerSuite):
 class TestLangSmithConforms(TracerSuite):
     supports_feedback = True
     secret = KEY
-
-    @pytest.fixture
-    def service(self) -> Iterator[LangSmithServer]:
-        with LangSmithServer() as running:
-            yield running
 
     def made(self, address: str, seconds: float = SHORT) -> LangSmithTracer:
         return LangSmithTracer(LangSmithSettings(endpoint=address, timeout_seconds=seconds), KEY)

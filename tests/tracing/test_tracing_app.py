@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,12 +27,6 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(f"LANGSMITH_{name}", raising=False)
         monkeypatch.delenv(f"LANGCHAIN_{name}", raising=False)
-
-
-@pytest.fixture
-def service() -> Iterator[LangSmithServer]:
-    with LangSmithServer() as running:
-        yield running
 
 
 def plugin(service: LangSmithServer, **more: Any) -> dict[str, Any]:

@@ -56,7 +56,8 @@ class _Report:
 
         def give_up() -> None:
             try:
-                fix = f"see what it waits for; the parts after '{name}' were not checked"
+                waits = "see what it waits for" if name != "plugins" else "tilores models logs the one that hangs"
+                fix = f"{waits}; the parts after '{name}' were not checked"
                 self.add(problem(name, f"no end within {longest:g} s", fix))
                 self.end()
             finally:
