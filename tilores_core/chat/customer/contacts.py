@@ -316,7 +316,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         ):
             token, end = parts[0].replace(" ", ""), parts.end()
             hyphened = _LETTERS_THEN_DIGITS.sub(r"\1-\2", token) if token[0].isalpha() else None
-        telling = any(c.isdecimal() for c in token) or (match["sure"] is not None and "_" in token)
+        telling = _DIGIT.search(token) or (match["sure"] is not None and "_" in token)
         if not telling or _COUNTED.match(page.left, end) or not _is_customers(page, match):
             continue
         if _TAKEN_BACK.match(lower, end):
@@ -349,7 +349,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         page.blank(*match.span())
     for match in islice(find_around(_MAYBE_BARE_ID, _BARE_ID, page.left), _MOST):
         token = match[0].rstrip("-_")
-        if any(c.isdecimal() for c in token) and ("_" in token or "-" in token or token.upper() == token):
+        if _DIGIT.search(token) and ("_" in token or "-" in token or token.upper() == token):
             if is_number_of_something(page, match.start()) or _THING_PREFIX.match(token):
                 page.blank(*match.span())
                 continue

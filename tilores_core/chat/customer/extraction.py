@@ -226,10 +226,14 @@ def _with_references(
         words = split_words(said.page)  # "the one in York"
     if said.low.startswith("in ") or not _LIVES_IN.words.isdisjoint(keys):
         evidence += _lives_in(said)
-    ends = {span.end for span in names if not span.partial or span.strength}
-    ends |= {e.end for e in evidence if e.kind == "name" and not e.partial}
-    places = list(_places(words, ends, known, said)) if placed and (one or ends) else []
-    if places := [*places, *towns(evidence, said.text)]:
+    places: list[Evidence] = []
+    if words and placed:
+        ends = {span.end for span in names if not span.partial or span.strength}
+        ends |= {e.end for e in evidence if e.kind == "name" and not e.partial}
+        places += _places(words, ends, known, said) if one or ends else ()
+    if evidence:
+        places += towns(evidence, said.text)
+    if places:
         firms = {e.start for e in evidence if e.kind == "name" and e.value.rpartition(" ")[2].lower() in _NO_PERSON}
         inside = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial and e.start not in firms]
         places = [p for p in places if not any(start <= p.start < end for start, end in inside)]

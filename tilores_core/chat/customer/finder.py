@@ -78,10 +78,9 @@ class _Expiring(Generic[_K, _V]):
         return entry if entry is not None and entry[0] > self._clock() else None
 
     def put(self, key: _K, value: _V, until: float) -> None:
-        self._entries.pop(key, None)
-        if len(self._entries) >= self._size:
-            del self._entries[next(iter(self._entries))]
         self._entries[key] = (until, value)
+        if len(self._entries) > self._size:
+            del self._entries[next(iter(self._entries))]
 
     def __contains__(self, key: object) -> bool:
         return self.get(key) is not None  # type: ignore[arg-type]  # as of any container

@@ -163,6 +163,8 @@ class Said:
 
     def last_no(self) -> int:
         """Where the last correction or "no" ends; -1 when there is none."""
+        if not (self._may_say_no or self._may_correct):
+            return -1
         found = _NO.finditer(self.low) if self._may_say_no else ()
         return max(self.last_correction(), max((match.end() for match in found), default=-1))
 

@@ -132,10 +132,11 @@ class TextScan:
         """Whether `pattern`, which begins with one of the keywords, ends right before `start`."""
         if self.keywords.isdisjoint(beginnings):
             return False
-        i = bisect_left(self.runs, (start,))
-        while i and (begin := self.runs[i - 1][0]) >= start - _CUE_REACH:
+        runs = self.runs
+        i = bisect_left(runs, (start,))
+        while i and (begin := runs[i - 1][0]) >= start - _CUE_REACH:
             i -= 1
-            if self.runs[i][2] in beginnings and pattern.match(self.left, begin, start):
+            if runs[i][2] in beginnings and pattern.match(self.left, begin, start):
                 return True
         return False
 
