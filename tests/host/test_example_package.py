@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.processes.forked import TRUSTED_BEFORE
+from tilores_core.cli.command import app
 from tilores_core.cli.plugin_template import host_bounds, render
-from tilores_core.cli.plugins import app
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "acme-cache"
@@ -60,7 +60,7 @@ def test_a_new_plugin_is_bounded_by_the_next_version_that_may_break_it(version: 
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a package that was generated, built as a wheel and unpacked there as an installer does."""
     folder = tmp_path_factory.mktemp("example")
-    result = CliRunner().invoke(app, ["new", "swift-box-cache", "--in", str(folder)])
+    result = CliRunner().invoke(app, ["plugins", "new", "swift-box-cache", "--in", str(folder)])
     assert result.exit_code == 0, result.output
     for source in (folder / "swift-box-cache", EXAMPLE):
         execute(sys.executable, "-m", "build", "--wheel", "--outdir", folder / "wheels", source, cwd=folder)

@@ -14,7 +14,7 @@ import tomlkit
 from typer.testing import CliRunner, Result
 
 from tests.host.throwaway_plugins import Site, good
-from tilores_core.cli.plugins import app
+from tilores_core.cli.command import app
 from tilores_core.settings.loader import PACKAGED
 
 BOOM = "import os\nos._exit(77)  # an import would end the tests\n"
@@ -41,7 +41,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
+    return CliRunner().invoke(app, ["plugins", *words])
 
 
 def rows(*words: str) -> dict[str, dict[str, Any]]:

@@ -14,19 +14,8 @@ from tilores_core.errors import TiloresError
 GLOBAL_OPTIONS = ("--config", "--no-plugins", "--disable-plugin", "--verbose", "--version")
 
 
-class ReportingGroup(TyperGroup):
-    """Writes our errors to standard error, with exit code 1, also where it is run without the root command."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except TiloresError as error:
-            report(error)
-            raise typer.Exit(1) from None
-
-
 class RootGroup(TyperGroup):
-    """Commands of a plugin are loaded only when they are called."""
+    """Commands of a plugin are loaded only when they are called. Errors of ours end them with exit code 1."""
 
     # Typer carries its own copy of click, whose classes have no public name: hence Any.
 
@@ -42,6 +31,9 @@ class RootGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except TiloresError as error:
+            report(error)
+            raise typer.Exit(1) from None
         except Exception as error:
             name = getattr(error, "option_name", None)  # an unknown option, somewhere after the command
             if name in GLOBAL_OPTIONS and hasattr(error, "message"):

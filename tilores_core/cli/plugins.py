@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.group import ReportingGroup
-from tilores_core.cli.options import JsonOption
+from tilores_core.cli.options import JsonOption, get_options
 from tilores_core.cli.output import emit, full_traceback
 from tilores_core.errors import ConfigError
 
@@ -21,13 +20,7 @@ if TYPE_CHECKING:
     from tilores_core.host.plugin import Plugin
     from tilores_core.settings import LoadedConfig
 
-app = typer.Typer(
-    name="plugins",
-    cls=ReportingGroup,
-    help="What is installed, and what is done with it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(name="plugins", no_args_is_help=True, pretty_exceptions_enable=False)
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The plugin's id, as `tilores plugins list` shows it.")]
 
@@ -140,8 +133,8 @@ def _load_config() -> tuple[LoadedConfig, dict[str, str]]:
 
 def _global_options(ctx: typer.Context) -> dict[str, Any]:
     """What stood before `plugins` on the command line: --disable-plugin and --no-plugins."""
-    options = ctx.obj
-    return {"disable": options.disable, "no_plugins": options.no_plugins} if options is not None else {}
+    options = get_options(ctx)
+    return {"disable": options.disable, "no_plugins": options.no_plugins}
 
 
 def _plan(ctx: typer.Context) -> tuple[list[Plugin], tuple[str, ...]]:
