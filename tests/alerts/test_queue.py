@@ -171,10 +171,9 @@ def test_file_of_another_container_is_left_while_it_is_fresh(tmp_path: Path) -> 
     """Containers may share a host's name and a data folder; the ids of their processes say nothing here."""
     own = SpillFile(tmp_path)
     own.write([AlertReport(fingerprint="a" * 32, count=1)])
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        ended.wait()
+    no_process = 2**30
     machine = own.path.name.partition("~")[0]
-    dead, elsewhere = (tmp_path / f"{name}~{ended.pid}~0.alerts.json" for name in (machine, f"{machine}0"))
+    dead, elsewhere = (tmp_path / f"{name}~{no_process}~0.alerts.json" for name in (machine, f"{machine}0"))
     for path in (dead, elsewhere):
         path.write_bytes(own.path.read_bytes())
     ((taken, reports),) = take_over(tmp_path, own)
