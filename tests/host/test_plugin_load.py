@@ -261,4 +261,4 @@ def test_plugin_that_hangs_while_it_is_loaded_is_named(
     site.install("slow", f"from {__name__} import hanging\nhanging[0].wait(60)\n{good('slow')}")
     hanging[:] = [named]
     assert states(examine()) == {"slow": "active"}
-    assert said == ["plugin.slow_start", "slow", "if it hangs: --disable-plugin slow"]
+    assert said == ["plugin.slow", "slow", "if it hangs: --disable-plugin slow"]

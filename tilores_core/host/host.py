@@ -248,7 +248,8 @@ class PluginHost:
         while self._built:
             registration, built = self._built.pop()
             try:
-                await _close(built)
+                with warn_when_slow(registration.plugin_id):
+                    await _close(built)
             except Exception as error:
                 # the type alone: the text of a driver's error may quote an address with its password
                 _log.warning(

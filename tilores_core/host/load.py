@@ -50,7 +50,7 @@ def warn_when_slow(*plugin: str) -> Iterator[list[str]]:
     at_work = list(plugin)
 
     def warn() -> None:
-        log.warning("plugin.slow_start", plugin=at_work[0], fix=f"if it hangs: --disable-plugin {at_work[0]}")
+        log.warning("plugin.slow", plugin=at_work[0], fix=f"if it hangs: --disable-plugin {at_work[0]}")
 
     timer = Timer(_SLOW_SECONDS, warn)
     timer.daemon = True
