@@ -228,7 +228,8 @@ def _with_references(
         evidence += _lives_in(said)
     places: list[Evidence] = []
     if words and placed:
-        ends = {span.end for span in names if not span.partial or span.strength}
+        low = said.page.low  # "the carmen in tempe"
+        ends = {n.end for n in names if not n.partial or n.strength or low[: n.start].endswith("the ")}
         ends |= {e.end for e in evidence if e.kind == "name" and not e.partial}
         places += _places(words, ends, known, said) if one or ends else ()
     if evidence:

@@ -32,7 +32,7 @@ _BIRTH_FIELDS: Final = frozenset(
         *("datanascita", "datanascimento", "datadenascimento"),
     )
 )
-_SEX_FIELDS: Final = frozenset(("gender", "sex", "salutation", "title", "anrede", "geschlecht"))
+_SEX_FIELDS: Final = words_in_any("sex_fields")
 _SEXES: Final = {word: key for key in ("female", "male") for word in words_in_any(key)}
 _WITH: Final = "with|mit|avec|con|met|com"
 _WITHOUT: Final = "without|ohne|sans|sin|senza|zonder|sem"

@@ -11,10 +11,11 @@ from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.choices import is_offer, match_description, pick_at
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.matching import Matcher
-from tilores_core.chat.customer.said import COMPARATIVES
+from tilores_core.chat.customer.said import CHOOSING, COMPARATIVES
 from tilores_core.chat.customer.state import Customers, State
-from tilores_core.chat.customer.words import alternation, cue_phrases, vocabulary, words_in_any
+from tilores_core.chat.customer.words import COMMON, alternation, cue_phrases, vocabulary, words_in_any
 from tilores_core.contracts import CustomerKind, Evidence
+from tilores_core.spectrums import GENERAL, classify
 
 _BARE: Final = words_in_any("choosing").union(
     words_in_any("number"),
@@ -23,6 +24,7 @@ _BARE: Final = words_in_any("choosing").union(
     vocabulary("en").courtesies,
     ("confirm", "confirming", "verify", "check", "matches"),
 ) - {"and", "what", "how"}  # beside an identifier that says nothing else
+_FEW_BEHIND_NO: Final = 5  # words
 _SWITCH: Final = re.compile(rf"(?<![^\W_])(?:{alternation(cue_phrases('switch'))})(?![^\W_])")
 
 
@@ -47,7 +49,8 @@ class Narrower:
         known = {customer.id for customer in earlier.customers}
         both = any(customer.id in known for customer in found)
         choice = next((c for c in reading.of_kind("choice")), None)
-        if choice is not None and choice.value == "other":
+        other = any(item.kind == "name" and reading.said.says_other(item.start) for item in given)
+        if other or (choice is not None and choice.value == "other"):
             found = tuple(customer for customer in found if customer.id not in known)
             if not found:
                 return State("none", reason="unknown")
@@ -191,15 +194,19 @@ def says_nothing(reading: Reading, *, but_no: bool = False) -> bool:
 
 
 def says_no_to(reading: Reading) -> bool:
-    """ "No, London": a word with a capital behind a "no"."""
+    """ "No, London", "sorry dias", "no, d i a s": behind a "no" a word with a capital; where no subject is named an
+    unknown one or letters, too."""
     at = reading.said.last_no() if reading.said.corrects() else -1
-    never = vocabulary(reading.language).never
-    return at >= 0 and any(
-        text[start].isupper() and not text[start:end].isupper() and word not in never
-        for text in (reading.said.text,)
-        for start, end, word in reading.said.places
-        if start >= at
-    )
+    if at < 0:
+        return False
+    text, never = reading.said.text, vocabulary(reading.language).never
+    behind = [(text[start:end], word) for start, end, word in reading.said.places if start >= at]
+    if any(said[0].isupper() and not said.isupper() and word not in never for said, word in behind):
+        return True
+    odd = [word for _, word in behind if word not in COMMON and word not in CHOOSING and not word.isdecimal()]
+    letters = sum(len(word) == 1 for _, word in behind)
+    few = 0 < len(behind) <= _FEW_BEHIND_NO and (letters > 2 or any(len(word) > 1 for word in odd))
+    return few and classify(reading.text) == GENERAL
 
 
 def is_comparative(reading: Reading, choice: Evidence) -> bool:

@@ -210,7 +210,7 @@ class Resolver:
     def _is_certain(self, i: int, customer: Customer, given: Sequence[Evidence]) -> bool:
         """Whether more than a name leads to the customer, or led to it before."""
         earlier = self.after(i - 1)
-        return self._match.is_identified(given) or (customer in earlier.customers and not earlier.named)
+        return self._match.is_identified(given) or (earlier.customers == (customer,) and not earlier.named)
 
     def _find_borne_out(self, faint: Sequence[Evidence], sure: Sequence[Evidence]) -> list[Evidence]:
         """The faint evidence that fits a customer."""
@@ -336,9 +336,13 @@ class Resolver:
             return True
         at = reading.said.last_no()
         before = self._readings[i - 1].found if i and at >= 0 else ()
-        return reading.said.means_another() or (
-            any(item.kind != "name" for item in before)
-            and any(word.isdecimal() for start, _, word in reading.said.places if start >= at)
+        return (
+            reading.said.means_another()
+            or says_no_to(reading)
+            or (
+                any(item.kind != "name" for item in before)
+                and any(word.isdecimal() for start, _, word in reading.said.places if start >= at)
+            )
         )
 
     def _recalled(self, i: int, reading: Reading) -> State | None:
@@ -391,10 +395,6 @@ class Resolver:
         number = reading.said.lone_number
         if state == earlier and earlier.kind == "one" and len(number) > 1 and not reading.dates:
             return state if facts.has_number(earlier.customers[0], number) else State("none", reason="unread")
-        if (
-            (self._means_another(i, reading) or says_no_to(reading))
-            and state.customers == earlier.customers
-            and earlier.kind == "one"
-        ):
+        if self._means_another(i, reading) and state.customers == earlier.customers and earlier.kind == "one":
             return State("none", reason="unread")  # what was meant was not understood
         return state
