@@ -140,11 +140,11 @@ def test_guessing_is_limited_by_address_over_all_processes(server: RunningServer
     # process that has seen it.
     assert from_address("127.0.0.5", server.url, "/v1/models", "late-secret").status_code == 429
     assert 200 in [from_address("127.0.0.5", server.url, "/v1/models", "desk-secret").status_code for _ in range(20)]
-    assert from_address("127.0.0.6", server.url, "/v1/models", "late-secret").status_code == 200
+    assert from_address("127.0.0.6", server.url, "/v1/models", "desk-secret").status_code == 200
 
 
 def test_rate_limit_of_a_key_holds_over_all_processes(server: RunningServer) -> None:
     codes = [from_address("127.0.0.7", server.url, "/v1/models", "late-secret").status_code for _ in range(60)]
-    assert codes.count(200) in (39, 40)  # the test above has used one
+    assert codes.count(200) == 40
     assert set(codes) == {200, 429}
     assert from_address("127.0.0.7", server.url, "/chat/input_schema", "late-secret").headers["retry-after"]
