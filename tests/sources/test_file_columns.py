@@ -329,6 +329,13 @@ def test_id_of_a_household_is_not_a_customers(tmp_path: Path) -> None:
         make(path)
 
 
+async def test_id_of_customers_who_changed_their_name_is_theirs(opened: Make) -> None:
+    rows = ["7,Nora Finch,1980-05-03", "7,Nora Stone,1980-05-03", "8,Pia Reed,1990-01-02", "8,Pia Moss,1990-01-02"]
+    source = opened(table("customer_id,name,date_of_birth", *rows))
+    assert await ids(source, name="Nora Stone") == ["7"]
+    assert await ids(source, name="Pia Reed") == ["8"]
+
+
 @pytest.mark.parametrize(
     ("header", "phone"),
     [

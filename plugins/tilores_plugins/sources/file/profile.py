@@ -91,27 +91,28 @@ class IdTally:
     """Whether rows with the same id are about the same person, by their names.
 
     `conflicts`: pairs of rows that share no word of the name; `relatives`: those whose other words differ, as first
-    names in a household do.
+    names in a household do, unless they share a date of birth: then it is a name that was changed.
     """
 
     def __init__(self) -> None:
         self.filled = self.repeated = self.compared = self.conflicts = self.relatives = 0
-        self._names: dict[int, frozenset[str]] = {}
+        self._people: dict[int, tuple[frozenset[str], frozenset[str]]] = {}
 
-    def add(self, text: str, names: frozenset[str]) -> None:
+    def add(self, text: str, names: frozenset[str], births: frozenset[str]) -> None:
         self.filled += 1
         key = hash(text)
-        before = self._names.get(key)
-        if before is None:
-            if len(self._names) < _MOST_REMEMBERED:
-                self._names[key] = names
+        person = self._people.get(key)
+        if person is None:
+            if len(self._people) < _MOST_REMEMBERED:
+                self._people[key] = names, births
             return
+        before, born = person
         self.repeated += 1
         if names and before:
             self.compared += 1
             if names.isdisjoint(before):
                 self.conflicts += 1
-            else:
+            elif births.isdisjoint(born):
                 one, other = ({word[0] for word in words} for words in (names - before, before - names))
                 self.relatives += bool(one and other) and one.isdisjoint(other)
 
@@ -160,9 +161,10 @@ class Profile:
         names = frozenset(
             word for column in self._names for word in _WORD.findall(fold_text(str(value_at(fields, column) or "")))
         )
+        births = frozenset(text for column in self._births if (text := _text(value_at(fields, column))))
         for column, tally in self.ids.items():
             if text := _text(value_at(fields, column)):
-                tally.add(text, names)
+                tally.add(text, names, births)
         for column, dates in self.dates.items():
             if text := _text(value_at(fields, column)):
                 dates.add(text, line, birth=column in self._births)
