@@ -10,6 +10,7 @@ import pytest
 
 from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, MAY_NOT_SEARCH, ROBIN, World, customer, question, table
 from tilores_core.cache.keys import customer_tags
+from tilores_core.chat.customer import finder
 from tilores_core.chat.customer_match import CustomerMatch
 from tilores_core.chat.records import fingerprint, render
 from tilores_core.chat.stored import customer_from_bytes, customer_to_bytes, outcome_from_bytes, outcome_to_bytes
@@ -94,6 +95,21 @@ async def test_sources_do_not_share(world: World) -> None:
         other.crm.people[EDWINA.id] = customer(EDWINA.id, "Somebody Else", "mark-other")
         first, second = await locate(one, BY_ID), await locate(other, BY_ID)
     assert first.fingerprint != second.fingerprint
+
+
+async def test_whom_other_rules_found_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an upgrade that reads messages otherwise, what the version before it found may be another customer."""
+    store = SharedStore()
+    async with World(store=store) as before:
+        store.clock = before.clock
+        await locate(before, BY_NAME)
+        async with World(store=store, crm=before.crm, clock=before.clock) as same:
+            await locate(same, BY_NAME)
+        assert len(before.crm.calls) == 1
+        monkeypatch.setattr(finder, "_rules", lambda: "other")
+        async with World(store=store, crm=before.crm, clock=before.clock) as after:
+            await locate(after, BY_NAME)
+        assert len(before.crm.calls) == 2
 
 
 # --- records ---------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ _PHONE = re.compile(
     r"(?:\+[ ]?|\(\+?)?\d[\d ().\-/\u2010-\u2015]{5,30}\d(?:[ ]?(?:ext|x)\.?[ ]?\d{1,5})?(?![\w@€$£%])"
 )
 _AMOUNT_BEHIND = re.compile(r"[ ]?(?:[€$£%]|(?:eur|usd|gbp|chf|dollars?|euros?|pounds?|percent)\b)", re.IGNORECASE)
-_PART = re.compile(r"(?<![\w$€£#@+./\-])\d[\d ().\-]{1,10}(?<=\d)(?![\w@€$£%/])", re.ASCII)
+_PART = re.compile(r"(?<![\w$€£#@+./\-])\d[\d ().\-]{1,22}(?<=\d)(?![\w@€$£%/])", re.ASCII)
 _ONLY_DIGITS = re.compile(r"\W*(?:(?:and|then|und|et|y|e|en)\W+)?(\d[\d ().\-]{0,10}\d)\W*", re.ASCII)
 _ENDING = re.compile(
     r"\b(?:(?:(?:phone|mobile|cell|telephone)(?:[ ]number)?|(?:whose|his|her|their)[ ]number)(?:'s)?"
@@ -279,7 +279,7 @@ def find_parts(page: TextScan, phones: list[Contact]) -> list[Contact]:
         before = page.before(match.start())
         digits = "".join(filter(str.isdecimal, match[0]))
         other = is_other_number(page, match.start()) or is_number_of_something(page, match.start())
-        if len(digits) in range(2, 10) and is_cued_phone(page, match.start()) and not other:
+        if len(digits) > 1 and is_cued_phone(page, match.start()) and not other:
             word = _LAST_WORD.search(before.partition("number")[0])
             if "number" in before and word and word[1].lower() not in _BEFORE_ANY and not word[1].endswith("s"):
                 continue  # "room number 503"

@@ -9,9 +9,12 @@ import re
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
+from hashlib import blake2b
+from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from tilores_core import identity
 from tilores_core.chat.customer.choices import clarification, several, to_confirm
 from tilores_core.chat.customer.extraction import Reading, extract
 from tilores_core.chat.customer.facts import has_longer_name, is_turned_round
@@ -35,7 +38,6 @@ from tilores_core.spectrums import classify
 
 __all__ = ["CustomerFinder", "Resolution", "clarification"]
 
-_RULE = "3"  # changes with the rule of resolution
 _BESIDE = frozenset(
     ("to", "from", "with", "by", "at", "via", "through", "an", "mit", "bei", "à", "avec", "con", "met")
 )
@@ -86,6 +88,16 @@ class _Expiring(Generic[_K, _V]):
         return self.get(key) is not None  # type: ignore[arg-type]  # as of any container
 
 
+@cache
+def _rules() -> str:
+    """A digest of the modules and word lists that decide who is meant: what others found is looked for again."""
+    digest = blake2b(digest_size=8)
+    for package in (Path(__file__).parent, Path(identity.__file__).parent):
+        for path in sorted(path for path in package.rglob("*") if path.suffix in (".py", ".toml")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 class CustomerFinder:
     """Finds the customer of a question.
 
@@ -111,7 +123,7 @@ class CustomerFinder:
         self._clock = clock
         self._negative_seconds = negative_seconds
         self._absent: _Expiring[Identifiers, None] = _Expiring(_MOST_ABSENT, clock)
-        self.mark = f"{region}/{day_first}/{_RULE}{name}"
+        self.mark = f"{region}/{day_first}/{_rules()}{name}"
         """Changes when the same conversation may come to another customer: part of the cache key."""
         mentions = source.mentions if isinstance(source, SupportsMentions) else None
         # The messages before the last one were mostly read when they were the last.
