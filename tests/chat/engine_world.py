@@ -216,7 +216,10 @@ class World:
 
     def key(self, turn: Turn, memo: KeyMemo | None = None) -> str | None:
         """The key of the turn's answer, if memory alone leads to it."""
-        return self.engine._answers.find_key(self.context(turn, memo))
+        context = self.context(turn, memo)
+        key = self.engine._answers.find_key(context)
+        known = key is not None and (context.missing_key is None or self.cache.get_from_memory(key) is not None)
+        return key if known else None
 
     def peek(self, turn: Turn, key: str) -> Hit | None:
         """What memory holds under the key, if the turn may have it, fresh."""
@@ -225,7 +228,9 @@ class World:
 
     def key_part(self, turn: Turn) -> str | None:
         """The customer's part of it."""
-        return self.lookup.find_key_part(self.context(turn))
+        context = self.context(turn)
+        part = self.lookup.find_key_part(context)
+        return part if context.missing_key is None else None
 
     async def find_stored(self, turn: Turn, memo: KeyMemo) -> tuple[str, Hit] | None:
         """The key and the entry of a fresh answer in memory or in a shared tier."""

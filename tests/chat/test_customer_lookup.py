@@ -60,7 +60,7 @@ async def test_a_customer_found_by_name_is_known_by_id_too(world: World) -> None
 
 async def test_a_general_question_is_known_to_be_one(world: World) -> None:
     assert (await locate(world, GENERAL)).outcome.kind == "unnamed"
-    assert peek(world, GENERAL) == ""
+    assert peek(world, GENERAL) is None, "that is not stored"
     assert world.crm.calls == []
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, PRICED, ROBIN, World, customer, question, table
-from tilores_core.cache.keys import wire_key
+from tilores_core.cache.keys import namespace_of, wire_key
 from tilores_core.chat.prompts import BUILTIN, BUILTIN_PARTS, build_prompt
 from tilores_core.chat.turn_context import KeyMemo
 from tilores_core.contracts import CachePolicy, Caller, Message, Prompt, PromptChoice, Turn
@@ -116,6 +116,43 @@ async def test_a_new_question_that_names_no_customer_reads_the_tiers_below_once(
         assert await world.find_stored(turn, KeyMemo()) is None
         assert world.shared.calls - asked == 1, "what it names, and the answer for no customer"
         assert (await world.ask("What can you do?")).cache_tier == "miss"
+
+
+async def test_an_answer_says_for_a_while_that_its_conversation_names_no_customer() -> None:
+    """What is not named is stored only when it was read again."""
+    store, asked = SharedStore(), "What are your opening hours?"
+    provider = FakeProvider(infos=(PRICED,), otherwise=numbered())
+    async with World(provider=provider, store=store, answers=table(1000), customers=table(100)) as world:
+        store.clock = world.clock
+        first = await world.ask(asked)
+
+        def stored() -> set[str]:
+            return {namespace_of(key) for key in store.entries}
+
+        await settle()
+        assert stored() == {"answers"}
+        for seconds in (0, 99):
+            world.clock.advance(seconds)
+            assert world.engine.get_from_memory(question(asked)) is not None
+        world.clock.advance(2)
+        assert world.engine.get_from_memory(question(asked)) is None
+        again = await world.ask(asked)
+        assert (again.text, again.cache_tier) == (first.text, "l1")
+        await settle()  # it is written behind the request
+        assert stored() == {"answers", "mentions"}
+        assert world.engine.get_from_memory(question(asked)) is not None
+        async with World(provider=provider, store=store, answers=table(1000), customers=table(100)) as other:
+            other.clock.advance(101)
+            assert (await other.ask(asked)).text == first.text
+        assert world.calls == 1
+
+
+async def test_an_answer_for_no_customer_is_not_one_of_other_rules(world: World) -> None:
+    asked = question("What are your opening hours?")
+    await world.engine.answer(asked)
+    world.lookup.unnamed_mark += "newer"
+    assert world.engine.get_from_memory(asked) is None
+    assert (await world.engine.answer(asked)).cache_tier == "miss"
 
 
 async def test_the_same_request_again_reads_the_tiers_below_once() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from tilores_core.cache.keys import answer_key
 from tilores_core.cache.tiered import Hit, TieredCache
 from tilores_core.chat.customer_lookup import CustomerLookup
-from tilores_core.chat.customer_match import CustomerMatch
+from tilores_core.chat.customer_match import NO_CUSTOMER, CustomerMatch
 from tilores_core.chat.routing.health import Holds
 from tilores_core.chat.stored import answer_to_bytes, is_cacheable
 from tilores_core.chat.turn_context import TurnContext
@@ -50,7 +50,7 @@ class AnswerLookup:
     # --- finding -----------------------------------------------------------------------------------------
 
     def find_key(self, context: TurnContext) -> str | None:
-        """The answer's key, or None when entries in memory do not tell the customer."""
+        """The answer's key, or None when entries in memory do not tell the customer; see `find_key_part`."""
         turn = context.turn
         policy = turn.cache
         if policy.no_cache or policy.no_store or (turn.customer_id is None and not turn.caller.search):
@@ -64,11 +64,13 @@ class AnswerLookup:
         Else `context.missing_key` is that of the first entry on the way that memory does not have.
         """
         key = self.find_key(context)
-        if key is None:
-            return None
+        return None if key is None else self.get_by_key(context, key)
+
+    def get_by_key(self, context: TurnContext, key: str) -> Hit | None:
+        """The same, when `find_key` was just asked."""
         hit = context.entries.get(key) or self._cache.get_from_memory(key)
         if hit is None:
-            context.missing_key = key
+            context.missing_key = context.missing_key or key
             return None
         return hit if self.is_good(context, hit) else None
 
@@ -90,11 +92,9 @@ class AnswerLookup:
             entries |= {key: stored.get(key) for key in keys}
             if not stored and context.missing_key in keys:
                 return None
-            context.missing_key = None
             hit = self.get_from_memory(context)
         while hit is None and (key := context.missing_key) is not None and key not in entries:
             entries[key] = await self._cache.get_from_tiers(key)
-            context.missing_key = None
             hit = self.get_from_memory(context)
         if hit is not None:
             found = [key for key, entry in entries.items() if entry is not None]
@@ -109,6 +109,7 @@ class AnswerLookup:
         turn = context.turn
         context.match = match = await self.find_customer(context)
         context.timings["customer"] = time.perf_counter() - context.started
+        context.missing_key = None
         if match.unclear or turn.cache.no_store or turn.cache.no_cache:
             return match, None
         key = self.key_of(context)
@@ -116,6 +117,8 @@ class AnswerLookup:
             hit = self._cache.get_from_memory(key) or context.entries.get(key)
         else:  # another turn may have stored it while the tiers were asked
             hit = await self._cache.get(key) or self._cache.get_from_memory(key)
+        if hit is not None and match is NO_CUSTOMER:
+            await self._customers.store_unnamed(context)
         return match, None if hit is None or self._is_distrusted(context, hit) else hit
 
     async def find_customer(self, context: TurnContext) -> CustomerMatch:
@@ -132,6 +135,7 @@ class AnswerLookup:
         return (
             hit.fresh_until > now
             and (max_age is None or now - hit.stored_at <= max_age)
+            and (context.missing_key is None or now - hit.stored_at <= self._customers.unnamed_seconds)
             and not (self._distrusted and self._is_distrusted(context, hit))
         )
 
@@ -189,7 +193,7 @@ class AnswerLookup:
                 model=self._model_key_part(context.model),
                 parameters=turn.parameters,
                 prompt_version=context.prompt.version,
-                fingerprint=customer_part,
+                fingerprint=customer_part or self._customers.unnamed_mark,
                 scope=turn.caller.scope,
                 schema_hash=schema_hash,
             )

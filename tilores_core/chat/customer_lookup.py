@@ -2,7 +2,8 @@
 
 Three things are remembered in the cache, so that a known conversation needs neither parsing nor the source:
 what a conversation names (`mentions:`), a customer's fingerprint with the stable record ids (`fingerprints:`), and
-the records themselves (`customers:`). On a hit only the first two are read; the records are not.
+the records themselves (`customers:`). On a hit only the first two are read; the records are not. That a conversation
+names no customer its answer says: only an old answer needs an entry for that.
 """
 
 from __future__ import annotations
@@ -79,6 +80,10 @@ class CustomerLookup:
             _CUSTOMERS_KEPT, self._life.ttl_seconds, timer=clock
         )
         self.schema_hash = ""
+        self.unnamed_seconds = self._life.ttl_seconds
+        self.unnamed_mark = f"{name} {finder.mark}"
+        """In place of a fingerprint in the key of an answer to a conversation that names no customer: by which source
+        and rules that is so."""
         cache.on_invalidation(self._on_invalidation)
 
     @property
@@ -103,16 +108,21 @@ class CustomerLookup:
 
     def find_key_part(self, context: TurnContext) -> str | None:
         """The customer's part of the answer's cache key ("" when no customer is named), from entries in memory and
-        those that the context has read; None when they do not tell. Sets `context.missing_key` when one is missing.
+        those that the context has read; None when they do not tell. Sets `context.missing_key`, to None when none is
+        missing.
+
+        Where it is not known what the conversation names, it is "" as well: what it does not name is not stored, and
+        an answer under that key is proof for `unnamed_seconds`.
         """
         turn, entries, now = context.turn, context.entries, self._clock()
+        context.missing_key = None
         named, suffix = turn.customer_id, ""
         if named is None:
             key = self._mention_key(context)
             hit = entries.get(key) or self._cache.get_from_memory(key)
             if hit is None:
                 context.missing_key = key
-                return None
+                return ""
             if not _is_young(hit, turn, now):
                 return None
             kind = hit.value[:1]
@@ -161,8 +171,6 @@ class CustomerLookup:
         read = self._read(context, key, renew)
         begun = read if isinstance(read, Resolver) else None
         if isinstance(read, Resolution) and read.outcome.kind == "unnamed":
-            if keep:
-                await self._cache.set(key, _UNNAMED, ttl=self._life.ttl_seconds, grace=self._grace, behind=True)
             return NO_CUSTOMER
         just_found: CustomerMatch | None = None
 
@@ -206,6 +214,11 @@ class CustomerLookup:
         if hit.value == _UNNAMED:
             return replace(NO_CUSTOMER, tier=hit.tier)
         return CustomerMatch(outcome=outcome_from_bytes(hit.value), tier=hit.tier)
+
+    async def store_unnamed(self, context: TurnContext) -> None:
+        """Store that the conversation names no customer, where its answer is older than `unnamed_seconds`."""
+        key = self._mention_key(context)
+        await self._cache.set(key, _UNNAMED, ttl=self.unnamed_seconds, grace=self._grace, behind=True)
 
     def _read(self, context: TurnContext, key: str, renew: bool) -> Resolution | Resolver | None:
         """What a conversation tells by itself, unless the cache may know more. No call is shared for that: most that

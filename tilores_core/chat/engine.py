@@ -162,7 +162,7 @@ class ChatEngine:
         if hit is not None and self._answers.is_good(context, hit):
             reply = hit.value
         else:
-            hit = self._answers.get_from_memory(context)
+            hit = self._answers.get_by_key(context, key)
             if hit is None:
                 return None
             reply = render(answer_from_hit(hit, self._clock()))
