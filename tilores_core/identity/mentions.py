@@ -22,7 +22,7 @@ _WIDEST_GAP = 3  # "Edwina Rose May Hawthorne": two middle names between
 _WORD = re.compile(r"[^\W_]+(?:['’ʼ][^\W_]+)*")
 _APOSTROPHE = re.compile(r"['’ʼ]")
 _POSSESSIVE = re.compile(r"['’ʼ]s$", re.IGNORECASE)
-_BLANKS = str.maketrans({chr(c): " " for c in range(128) if not chr(c).isalnum()})
+_LOW_WORDS = bytes(ord(chr(c).lower()) if c < 128 and chr(c).isalnum() else ord(" ") for c in range(256))
 
 # A word with a digit or an underscore may be an id wherever it stands.
 _TELLING = re.compile(r"(?<!\S)[^\s\d_]*+\S+")
@@ -33,11 +33,10 @@ _ANNOUNCED = re.compile(
     r"(?P<number>\b(?:id|number|no|ref|reference)\b|#)?[\s.:#'\"=]*(?P<is>is\s+)?(?P<id>\b\w[\w\-./:@+]*)"
 )
 _LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)\s*[(\[]?$")
-# Begins with a letter or "#", at which alone a search tries it; `_ANNOUNCED` sees whether a word begins there.
-_ANNOUNCING = re.compile(r"(?:customer|client|member|user|person|id|number|no|ref|reference|#)(?:(?<=#)|\b)")
-_ANNOUNCING_WORDS: Final = frozenset(
+_ANNOUNCING: Final = frozenset(
     ("customer", "client", "member", "user", "person", "id", "number", "no", "ref", "reference")
 )
+"""Beginnings of `_ANNOUNCED`, beside "#"."""
 BEFORE_NUMBER: Final = frozenset(
     (
         *("is", "it's", "the", "a", "for", "of", "with", "has", "about", "and", "or", "by", "under"),
@@ -59,9 +58,8 @@ def find_mentions(text: str, *, is_word: Known, is_name: Known, is_id: Known) ->
     Names are found by given and family name in either order, in any case.
     """
     text = text[-LONGEST_SPOTTED:]
-    plain = text.lower().translate(_BLANKS).split() if text.isascii() else None
-    announced = plain is None or "#" in text or not _ANNOUNCING_WORDS.isdisjoint(plain)
-    found = _ids(text, is_id, announced)
+    plain = text.encode().translate(_LOW_WORDS).decode().split() if text.isascii() else None
+    found = _ids(text, is_id, _ANNOUNCING if plain is None else _ANNOUNCING.intersection(plain))
     fewest = 1 if "'" in text else 2  # O'Brien is two words here
     if plain is not None and sum(map(is_word, plain)) < fewest and not found:
         return []  # which is most texts, and takes a tenth of what follows
@@ -84,18 +82,20 @@ def find_around(sign: re.Pattern[str], pattern: re.Pattern[str], text: str) -> I
             yield from pattern.finditer(text, text.rfind(" ", 0, match.start()) + 1, reached)
 
 
-def _ids(text: str, is_id: Known, announced: bool) -> list[tuple[int, int, Identifiers]]:
+def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int, int, Identifiers]]:
     found = {}
     for match in islice(find_around(_TELLING_SIGN, _TELLING, text), _MOST_TRIED):
         bare = _POSSESSIVE.sub("", match[0].strip(_AROUND)).rstrip(_AROUND)
         if not bare.isdigit() and is_id(bare.casefold()):
             start = match.start() + match[0].index(bare)
             found[start] = (start, start + len(bare), Identifiers(customer_id=bare))
-    low = text.lower() if announced else ""
-    if announced and len(low) != len(text):
+    if not announcing and "#" not in text:
+        return list(found.values())
+    low = text.lower()
+    if len(low) != len(text):
         low = "".join(c.lower()[0] for c in text)
-    for announcing in islice(_ANNOUNCING.finditer(low), _MOST_TRIED):
-        cued = _ANNOUNCED.match(low, announcing.start())
+    for start in sorted({start for word in (*announcing, "#") for start in _places_of(word, low)})[:_MOST_TRIED]:
+        cued = _ANNOUNCED.match(low, start)
         if cued is None or not (cued["owner"] or cued["number"]):
             continue
         if cued["owner"] is None:
@@ -109,6 +109,14 @@ def _ids(text: str, is_id: Known, announced: bool) -> list[tuple[int, int, Ident
             position = cued.start("id")
             found[position] = (position, position + len(word), Identifiers(customer_id=word))
     return list(found.values())
+
+
+def _places_of(word: str, text: str) -> list[int]:
+    found, at = [], text.find(word)
+    while at >= 0:
+        found.append(at)
+        at = text.find(word, at + 1)
+    return found
 
 
 def _names(text: str, is_word: Known, is_name: Known) -> list[tuple[int, int, Identifiers]]:

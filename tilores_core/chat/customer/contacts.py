@@ -60,6 +60,7 @@ _NORTH_AMERICA = frozenset({"US", "CA", "PR"})
 _GROUP = re.compile(r"\d+")
 _DIGIT = re.compile(r"\d")
 _FEWEST_DIGITS: Final = 7  # of a phone number
+_MAYBE_PHONE = re.compile(r"\d(?<![\w$€£#@]\d)[\d ().\-/\u2010-\u2015]{5,30}\d")
 _MOST_GROUPS = 6
 _LONGEST_DICTATED = 30
 _LIKELY_PHONE = re.compile(r"\+|(?:0|\(0?\d)\d*[ ().\-/]+\d[\d ().\-/]{5,}$|00?[1-9]\d{8,11}$", re.ASCII)
@@ -217,7 +218,7 @@ def _typed_emails(text: str) -> list[re.Match[str]]:
 def find_phones(page: TextScan, region: str) -> list[Contact]:
     """Phone numbers in E.164; no cards, account numbers or amounts. Bare digits stay readable for `find_ids`."""
     found: list[Contact] = []
-    if len(_DIGIT.findall(page.low)) < _FEWEST_DIGITS:
+    if _MAYBE_PHONE.search(page.left) is None:
         return found
     for match in _first(_PHONE, page.left):
         if _is_another_number(page, match):
@@ -353,7 +354,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             if is_number_of_something(page, match.start()) or _THING_PREFIX.match(token):
                 page.blank(*match.span())
                 continue
-            if not may_be_id(token, page, match.start()):
+            if not _is_like_id(token, page.before(match.start())):
                 continue
             # Behind "for" an id is likely meant; else it may be a model, a quarter, an illness.
             strength = Strength.WEAK if _ID_PREPOSITION.search(page.before(match.start())) else Strength.FAINT
@@ -371,13 +372,12 @@ def _is_counted(page: TextScan, end: int) -> bool:
 def _is_customers(page: TextScan, match: re.Match[str]) -> bool:
     """Whether "number 7", "id 7" and "#7" may be of a customer: not behind another noun."""
     before = page.before(match.start())
-    something = is_number_of_something(page, match.start())
     if match["bare"] is None:
-        return not (match["sure"] is None and something and before[-1] != " ")
-    if something:
-        return False  # "the document with id 7"
+        return match["sure"] is not None or before[-1:] == " " or not is_number_of_something(page, match.start())
     word = _LAST_WORD.search(before[-_LONGEST_LAST:])
-    return word is None or word[1].lower() in BEFORE_NUMBER or _LAST_POSSESSIVE.search(before) is not None
+    if word is None or word[1].lower() in BEFORE_NUMBER or _LAST_POSSESSIVE.search(before) is not None:
+        return not is_number_of_something(page, match.start())  # "the document with id 7"
+    return False
 
 
 _ACCOUNT: Final = re.compile(r"\b(?:account|acct|konto)\W*(?:number|no|nr|id|is)?\W*$", re.IGNORECASE)
@@ -388,6 +388,10 @@ def may_be_id(token: str, page: TextScan, start: int) -> bool:
     before = page.before(start)
     if is_number_of_something(page, start) and (token.isdecimal() or not _ACCOUNT.search(before)):
         return False
+    return _is_like_id(token, before)
+
+
+def _is_like_id(token: str, before: str) -> bool:
     if len(token) > _SHORT_ID or (len(token) == _SHORT_ID and ("-" in token or "_" in token)):
         return True
     cued = _ID_PREPOSITION.search(before) or _SHORT_CUE.search(before)

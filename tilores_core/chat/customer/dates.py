@@ -120,6 +120,8 @@ MONTH_WORDS: Final = keywords(
 _AGES: Final = range(16, 111)
 DATE_WORDS: Final = keywords(("b",)) | _BIRTHS.words | _AGE_NUMBERS
 """Words of which a text without digits must have one to say a date."""
+BESIDE_DIGITS: Final = DATE_WORDS | MONTH_WORDS | _AGE_WORDS
+"""The same of a text that has digits, but no `TextScan.numbered`."""
 _CUE_REACH = 48
 _HEDGE_REACH = 20
 _HEDGES: Final = words_in_any("hedges")

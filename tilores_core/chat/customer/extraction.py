@@ -17,7 +17,7 @@ from tilores_core.chat.customer.contacts import (
     find_parts,
     find_phones,
 )
-from tilores_core.chat.customer.dates import DATE_WORDS, FoundDate, find_dates
+from tilores_core.chat.customer.dates import BESIDE_DIGITS, DATE_WORDS, FoundDate, find_dates
 from tilores_core.chat.customer.fluency import fluent, is_disfluent, spelled_names
 from tilores_core.chat.customer.mentioned import name_evidence, says_parts, with_parts_joined
 from tilores_core.chat.customer.names import find_names
@@ -154,7 +154,7 @@ def extract(
     numeric, keys = page.numeric, page.keywords
     emails = find_emails(page)
     dates: list[FoundDate] = []
-    if numeric or not DATE_WORDS.isdisjoint(keys):
+    if page.numbered or not keys.isdisjoint(BESIDE_DIGITS if numeric else DATE_WORDS):
         today = today or date.today()
         dates = find_dates(page, Locale.of(region).day_first if day_first is None else day_first, today)
     for item in dates:
@@ -170,7 +170,7 @@ def extract(
     if ids and mentions is not None and len(plain) <= LONGEST_SPOTTED and len(spotted) < MOST_SPOTTED:
         if page.words_left() <= around_number(known.language)[0]:  # all that is said: no model or quarter
             ids = [item._replace(strength=max(item.strength, Strength.WEAK)) for item in ids]
-        own = {who.customer_id.casefold() for who in spotted if who.customer_id}
+        own = {who.customer_id.casefold() for who in spotted if who.customer_id} if spotted else ()
         ids = [item for item in ids if item.strength or item.value.isdecimal() or item.value.casefold() in own]
     words: list[Word] = []
     names: list[NameSpan] = []
@@ -186,13 +186,13 @@ def extract(
         names += beside_contacts(page, words, names, contacts, known)
 
     said = Said(page, known.language, dated=bool(dates) and any(len(item.value) == 10 for item in dates))
-    evidence = [as_evidence(item) for item in contacts]
+    evidence = [as_evidence(item) for item in contacts] if contacts else []
     if names or spotted:
         evidence += name_evidence(names, words, spotted, page, known, identified=bool(emails or phones or ids))
     said.correct_at_no([*evidence, *dates])
-    if numeric or dates:
+    if page.numbered or ids or phones or dates:
         spans = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial]
-        if numeric:
+        if page.numbered:
             evidence += bare_numbers(page, spans, known, said)
         if ids or phones:
             evidence += find_corrected_number(ids, phones, said)
@@ -359,8 +359,8 @@ def _may_name(page: TextScan, known: Vocabulary, *, sure: bool) -> bool:
     strange = low - known.common
     return (
         not NAMES_TOO.isdisjoint(low)
-        or any(word.lower() not in known.never for word in _CAPITAL.findall(page.left))
-        or ("s" in low and any(owner.lower() not in known.never for owner in _OWNER.findall(page.left)))
+        or not known.never.issuperset(map(str.lower, _CAPITAL.findall(page.left)))
+        or ("s" in low and not known.never.issuperset(map(str.lower, _OWNER.findall(page.left))))
         or (not strange <= _CONTRACTED and (sure or may_begin_name(page, strange, known)))
     )
 

@@ -77,6 +77,7 @@ def _beginnings(words: Iterable[str]) -> frozenset[str]:
 _CORRECTING: Final = Phrases("correction", "meant")
 _NEGATING: Final = _beginnings(word for words in _NEGATORS.values() for word in words)
 _RULING_OUT: Final = Phrases("unwanted")
+_DENYING: Final = _NO_WORDS | _NEGATING | _CORRECTING.words | _RULING_OUT.words
 OTHER_NAMES: Final = keywords(words_in_any("other_name"))
 _FAMOUS: Final = phrase_pattern("famous")
 _ONE: Final = words_in_any("one")
@@ -97,11 +98,13 @@ class Said:
         self.plain = page.words
         self.keywords = words = page.keywords
         self.page = page
-        self._may_say_no = not _NO_WORDS.isdisjoint(words)
-        self._may_rule_out = _RULING_OUT.may_be_in(words, page.words)
-        self._may_negate = self._may_rule_out or not words.isdisjoint(_NEGATING)
-        self._may_correct = _CORRECTING.may_be_in(words, page.words)
-        self.may_deny = self._may_say_no or self._may_negate or self._may_correct
+        self._may_say_no = self._may_rule_out = self._may_negate = self._may_correct = self.may_deny = False
+        if not words.isdisjoint(_DENYING):
+            self._may_say_no = not _NO_WORDS.isdisjoint(words)
+            self._may_rule_out = _RULING_OUT.may_be_in(words, page.words)
+            self._may_negate = self._may_rule_out or not words.isdisjoint(_NEGATING)
+            self._may_correct = _CORRECTING.may_be_in(words, page.words)
+            self.may_deny = self._may_say_no or self._may_negate or self._may_correct
         self._negators = _NEGATORS[language]
         self._plain = _PLAIN[language]
         self._elided = language in ("fr", "it")
