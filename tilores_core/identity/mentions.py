@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import Final
 
 from tilores_core.contracts import Identifiers
@@ -71,30 +70,41 @@ def find_mentions(text: str, *, is_word: Known, is_name: Known, is_id: Known) ->
     return list(dict.fromkeys(who for _, _, who in found))[:MOST_SPOTTED]
 
 
-def find_around(sign: re.Pattern[str], pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+def find_around(sign: re.Pattern[str], pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
     """The matches of a `pattern` that matches no space, looked for only between the spaces around a `sign`, which
     goes on to the next space."""
+    found: list[re.Match[str]] = []
     reached = 0
     for match in sign.finditer(text):
-        if match.start() >= reached:
-            end = text.find(" ", match.end())
+        start, end = match.span()
+        if start >= reached:
+            end = text.find(" ", end)
             reached = len(text) if end < 0 else end
-            yield from pattern.finditer(text, text.rfind(" ", 0, match.start()) + 1, reached)
+            found += pattern.finditer(text, text.rfind(" ", 0, start) + 1, reached)
+    return found
 
 
 def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int, int, Identifiers]]:
     found = {}
-    for match in islice(find_around(_TELLING_SIGN, _TELLING, text), _MOST_TRIED):
-        bare = _POSSESSIVE.sub("", match[0].strip(_AROUND)).rstrip(_AROUND)
+    for match in find_around(_TELLING_SIGN, _TELLING, text)[:_MOST_TRIED]:
+        bare = match[0].strip(_AROUND)
+        if bare[-1:] in ("s", "S"):
+            bare = _POSSESSIVE.sub("", bare).rstrip(_AROUND)
         if not bare.isdigit() and is_id(bare.casefold()):
             start = match.start() + match[0].index(bare)
             found[start] = (start, start + len(bare), Identifiers(customer_id=bare))
-    if not announcing and "#" not in text:
-        return list(found.values())
+    if "#" in text:
+        announcing |= {"#"}
     low = text.lower()
     if len(low) != len(text):
         low = "".join(c.lower()[0] for c in text)
-    for start in sorted({start for word in (*announcing, "#") for start in _places_of(word, low)})[:_MOST_TRIED]:
+    starts: set[int] = set()
+    for word in announcing:
+        at = low.find(word)
+        while at >= 0:
+            starts.add(at)
+            at = low.find(word, at + 1)
+    for start in sorted(starts)[:_MOST_TRIED]:
         cued = _ANNOUNCED.match(low, start)
         if cued is None or not (cued["owner"] or cued["number"]):
             continue
@@ -109,14 +119,6 @@ def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int,
             position = cued.start("id")
             found[position] = (position, position + len(word), Identifiers(customer_id=word))
     return list(found.values())
-
-
-def _places_of(word: str, text: str) -> list[int]:
-    found, at = [], text.find(word)
-    while at >= 0:
-        found.append(at)
-        at = text.find(word, at + 1)
-    return found
 
 
 def _names(text: str, is_word: Known, is_name: Known) -> list[tuple[int, int, Identifiers]]:

@@ -218,9 +218,7 @@ def _typed_emails(text: str) -> list[re.Match[str]]:
 def find_phones(page: TextScan, region: str) -> list[Contact]:
     """Phone numbers in E.164; no cards, account numbers or amounts. Bare digits stay readable for `find_ids`."""
     found: list[Contact] = []
-    if _MAYBE_PHONE.search(page.left) is None:
-        return found
-    for match in _first(_PHONE, page.left):
+    for match in _first(_PHONE, page.left) if _MAYBE_PHONE.search(page.left) else ():
         if _is_another_number(page, match):
             continue
         cued = is_cued_phone(page, match.start())
@@ -348,16 +346,17 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         token = f"{match[1]}-{match[2]}"
         found.append(Contact("customer_id", token, *match.span(), Strength.WEAK, hyphened=None))
         page.blank(*match.span())
-    for match in islice(find_around(_MAYBE_BARE_ID, _BARE_ID, page.left), _MOST):
+    for match in find_around(_MAYBE_BARE_ID, _BARE_ID, page.left)[:_MOST]:
         token = match[0].rstrip("-_")
         if _DIGIT.search(token) and ("_" in token or "-" in token or token.upper() == token):
             if is_number_of_something(page, match.start()) or _THING_PREFIX.match(token):
                 page.blank(*match.span())
                 continue
-            if not _is_like_id(token, page.before(match.start())):
+            before = page.before(match.start())
+            if not _is_like_id(token, before):
                 continue
             # Behind "for" an id is likely meant; else it may be a model, a quarter, an illness.
-            strength = Strength.WEAK if _ID_PREPOSITION.search(page.before(match.start())) else Strength.FAINT
+            strength = Strength.WEAK if _ID_PREPOSITION.search(before) else Strength.FAINT
             found.append(Contact("customer_id", token, match.start(), match.start() + len(token), strength))
             page.blank(*match.span())
     return found
@@ -386,9 +385,8 @@ _ACCOUNT: Final = re.compile(r"\b(?:account|acct|konto)\W*(?:number|no|nr|id|is)
 def may_be_id(token: str, page: TextScan, start: int) -> bool:
     """Whether a word that is some customer's id is meant as one: "Q3" and "B2B" mostly are not, nor is a claim's."""
     before = page.before(start)
-    if is_number_of_something(page, start) and (token.isdecimal() or not _ACCOUNT.search(before)):
-        return False
-    return _is_like_id(token, before)
+    thing = is_number_of_something(page, start) and (token.isdecimal() or not _ACCOUNT.search(before))
+    return not thing and _is_like_id(token, before)
 
 
 def _is_like_id(token: str, before: str) -> bool:

@@ -189,7 +189,8 @@ def extract(
     evidence = [as_evidence(item) for item in contacts] if contacts else []
     if names or spotted:
         evidence += name_evidence(names, words, spotted, page, known, identified=bool(emails or phones or ids))
-    said.correct_at_no([*evidence, *dates])
+    if said.may_deny:
+        said.correct_at_no([*evidence, *dates])
     if page.numbered or ids or phones or dates:
         spans = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial]
         if page.numbered:

@@ -60,6 +60,7 @@ _PEOPLE: Final = {
 }
 _IT_IS: Final = frozenset(("it's", "its", "it", "he's", "she's", "that's", "he", "she"))
 _SEXED: Final = keywords((*_PRONOUNS, *_PEOPLE))
+_TELLING: Final = _SPELLING | _SEXED
 _NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
 _PARTS: Final = (all_phrases("first_name"), all_phrases("last_name"))
 _NAME_FIELDS: Final = frozenset((*_PARTS[0], *_PARTS[1], "name", "full name", "customer name", "nickname", "alias"))
@@ -325,4 +326,6 @@ def sex_meant(reading: Reading) -> str | None:
 
 def says_trait(reading: Reading) -> bool:
     """Whether the message may say how the name is spelt, or the sex, of the customer."""
+    if reading.language == "en" and reading.said.keywords.isdisjoint(_TELLING):
+        return False
     return spells(reading) or sex_meant(reading) is not None

@@ -145,6 +145,7 @@ def number_language(page: TextScan, language: str) -> str:
 _TWO_PARTS = re.compile("(negentien|achttien)(?!honderd)([a-zë]+)")  # of a year in Dutch
 _MULTIPLIED = re.compile(r"(?:double|triple) \d(?!\d)", re.IGNORECASE)
 _ENGLISH_WORDS: Final = keywords(numbers_of("en")["word"].split("|"))
+_ENGLISH_FIGURES: Final = keywords(("double", "triple")) | _ENGLISH_WORDS | _MONTHS["en"]
 keywords(  # of which `with_figures` looks for those of one language
     word
     for language in LANGUAGES
@@ -159,6 +160,9 @@ def with_figures(page: TextScan, language: str, *, least: int = _LEAST_YEAR) -> 
     A single number word stays as it is below `least`, as do "a hundred" and "thousand".
     """
     text, words = page.text, page.keywords
+    hyphened = "-" in text and _HYPHENED.search(page.low) is not None
+    if language == "en" and not hyphened and words.isdisjoint(_ENGLISH_FIGURES):
+        return Text(text)  # most texts
     numbers = _numbers(language)
     dated = not numbers.months.isdisjoint(words)
     cued = not words.isdisjoint(_BEFORE_SINGLE)
@@ -171,7 +175,7 @@ def with_figures(page: TextScan, language: str, *, least: int = _LEAST_YEAR) -> 
         if not enough and len(said) == 1 and said.isdisjoint(numbers.zero):  # "five five five"
             enough = len(page.starts_of(said)) >= fewest
         enough = enough or (multiplied and _MULTIPLIED.search(text) is not None)
-        if not enough and not ordinal and not ("-" in text and _HYPHENED.search(page.low)):
+        if not enough and not ordinal and not hyphened:
             return Text(text)
     elif numbers.day_words.isdisjoint(words):
         said = frozenset([word for word in page.words if _is_number_word(word, language)])
