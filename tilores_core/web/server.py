@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -29,6 +29,7 @@ except ImportError:  # a Python without httptools
 
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 _COMPANION_SECONDS = 12.0
+_MOST_GATHERED = 64 * 1024
 
 
 @contextlib.contextmanager
@@ -98,6 +99,38 @@ class Companion(Protocol):
         ...
 
 
+class GatheringTransport:
+    """Writes at the end of a round of the event loop what was written in it: uvicorn writes the head of a reply and
+    its body apart, and each write wakes the client up."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self.is_closing = transport.is_closing
+        self._loop = loop
+        self._gathered: list[bytes] = []
+        self._size = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._gathered:
+            self._loop.call_soon(self._flush)
+        self._gathered.append(data)
+        self._size += len(data)
+        if self._size > _MOST_GATHERED:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._gathered:
+            gathered, self._gathered, self._size = self._gathered, [], 0
+            self._transport.writelines(gathered)
+
+
 class BoundedProtocol(HttpProtocol):
     """Closes a connection whose request's headers take longer than `header_seconds`, up to twice that for one that
     is used again.
@@ -110,6 +143,7 @@ class BoundedProtocol(HttpProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = GatheringTransport(transport, self.loop)  # type: ignore[assignment]
         self._looking = self.loop.call_later(self.header_seconds, self._look, self)
 
     def data_received(self, data: bytes) -> None:
