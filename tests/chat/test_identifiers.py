@@ -207,6 +207,7 @@ def test_emails(text: str, email: str, strength: Strength) -> None:
         ("client #4711?", "4711", STRONG),
         ("Tell me about EDW_HAWTHORNE_001.", "EDW_HAWTHORNE_001", WEAK),
         ("score for c-1001", "c-1001", WEAK),
+        ("score for customer-1001", "customer-1001", WEAK),
         ("EDW_HAWTHORNE_001", "EDW_HAWTHORNE_001", FAINT),
         ("does COVID-19 matter", "COVID-19", FAINT),
         ("100234", "100234", FAINT),

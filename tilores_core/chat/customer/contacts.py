@@ -304,7 +304,9 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         position = match.start("id")  # in "customer number 7" the first word announces the second
         token = page.left[position : match.end("id")].rstrip("-./:")
         start, end = position, position + len(token)
-        apart = not lower[start - 1].isalnum()  # else it is the "t" of "not"
+        apart = not lower[start - 1].isalnum()
+        if not apart and token[0].isalpha():
+            continue  # the "t" of "not", the "omer-1001" of "customer-1001"
         hyphened = None
         if (
             len(token) < 4
@@ -330,9 +332,8 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             if bare:
                 continue
             phones.remove(phone)
-        supplement = is_supplement(page, start)
         strength = Strength.WEAK if bare else Strength.STRONG
-        other = phone.value if phone else None
+        supplement, other = is_supplement(page, start), phone.value if phone else None
         found.append(Contact("customer_id", token, start, end, strength, other, supplement, hyphened))
         page.blank(start, end)
         position = end
@@ -343,8 +344,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             page.blank(*more.span(1))
             position = more.end()
     for match in _first(_DASHED_ID, lower) if not _DASHES.isdisjoint(page.keywords) else ():
-        token = f"{match[1]}-{match[2]}"
-        found.append(Contact("customer_id", token, *match.span(), Strength.WEAK, hyphened=None))
+        found.append(Contact("customer_id", f"{match[1]}-{match[2]}", *match.span(), Strength.WEAK))
         page.blank(*match.span())
     for match in find_around(_MAYBE_BARE_ID, _BARE_ID, page.left)[:_MOST]:
         token = match[0].rstrip("-_")
