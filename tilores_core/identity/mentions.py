@@ -108,14 +108,16 @@ def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int,
         cued = _ANNOUNCED.match(low, start)
         if cued is None or not (cued["owner"] or cued["number"]):
             continue
+        word = text[cued.start("id") : cued.end("id")].rstrip(_AROUND)
+        if not word or not is_id(word.casefold()):
+            continue
         if cued["owner"] is None:
             before = _LAST_WORD.search(low, max(0, cued.start() - _WIDEST_CUE), cued.start())
             if before and before[1] not in BEFORE_NUMBER and not _POSSESSIVE.search(before[1]):
                 continue
-        word = text[cued.start("id") : cued.end("id")].rstrip(_AROUND)
         digits = any(c.isdigit() for c in word)
         sure = cued["owner"] is not None and cued["number"] not in (None, "#", "no")
-        if word and (digits or sure) and is_id(word.casefold()):
+        if digits or sure:
             position = cued.start("id")
             found[position] = (position, position + len(word), Identifiers(customer_id=word))
     return list(found.values())

@@ -44,6 +44,7 @@ from tilores_core.chat.customer.words import (
     Vocabulary,
     all_phrases,
     alternation,
+    data_of,
     is_unknown,
     keywords,
     language_of,
@@ -68,7 +69,7 @@ _LETTER_BETWEEN = re.compile(r"-[^\W\d_]-")
 _YOUNGEST: Final = 12  # years, of somebody whose date of birth is said without saying so
 _PLACE_WORDS: Final = keywords(words_in_any("places"))
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
-_ONE: Final = keywords(words_in_any("one"))
+_ONE: Final = keywords(data_of("en")["said"]["one"].split())
 _THE_ONE: Final = re.compile(rf"\b(?:the|that|this) (?:{alternation(_ONE)})\b")
 _BORN: Final = frozenset(word for phrase in all_phrases("born") for word in phrase.split())
 _LIVES_IN: Final = Phrases("lives_in")
@@ -221,7 +222,7 @@ def _with_references(
 ) -> list[Evidence]:
     """The evidence with places, and what the message refers to."""
     keys = said.keywords
-    one = not _ONE.isdisjoint(keys)
+    one = known.language == "en" and not _ONE.isdisjoint(keys)
     placed = not _PLACE_WORDS.isdisjoint(keys)
     if not words and placed and one and _THE_ONE.search(said.page.low):
         words = split_words(said.page)  # "the one in York"

@@ -131,7 +131,7 @@ def number_language(page: TextScan, language: str) -> str:
     """The language of the numbers in a text: mostly the text's, but a date or a number may be said in another."""
     foreign = page.keywords & _ANY_FOREIGN
     if not foreign:
-        long = [word for word in page.words if len(word) >= _SHORTEST_GLUED and word not in ENGLISH.common]
+        long = [word for word in page.words - ENGLISH.common if len(word) >= _SHORTEST_GLUED]
         return next(filter(None, map(_glued_language, long)), language)
     if foreign & (_MONTHS[language] | _DIGITS[language]):
         return language

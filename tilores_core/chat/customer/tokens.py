@@ -142,7 +142,7 @@ class TextScan:
         low, length, found = self.low, len(word), []
         at = low.find(word, start, end)
         while at >= 0:
-            if not (_is_letter(low[at - 1 : at]) or _is_letter(low[at + length : at + length + 1])):
+            if not (low[at - 1 : at].isalpha() or low[at + length : at + length + 1].isalpha()):
                 found.append(at)
             at = low.find(word, at + length, end)
         return found
@@ -164,11 +164,6 @@ def _split_letters(low: str) -> list[str]:
     """The runs of letters of a text in lower case."""
     # In a quarter of the time that a pattern takes.
     return low.encode().translate(_ASCII_LETTERS).decode().split() if low.isascii() else _LETTERS.findall(low)
-
-
-def _is_letter(character: str) -> bool:
-    """Whether it belongs to a run of letters, as `_LETTERS` has them; the empty string does not."""
-    return character.isalnum() and not character.isdecimal()
 
 
 def matches_at(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
