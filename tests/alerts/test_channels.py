@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import email
 import email.policy
@@ -33,7 +34,7 @@ from tilores_core import (
     ConfigError,
     PluginError,
 )
-from tilores_core.testing import ALERTS, isolated_host
+from tilores_core.testing import ALERTS, eventually, isolated_host
 from tilores_core.testing.alerts import AlertChannelSuite, Arrived, sample_alert, sample_entry, sample_notice
 from tilores_plugins.alerts import alertmanager, apprise, email as email_plugin, file, log, slack, webhook
 
@@ -350,6 +351,13 @@ def mail_server(mailbox: Mailbox, certificate: Path) -> Iterator[int]:
 
 
 class TestEmail(AlertChannelSuite):
+    @pytest.fixture(autouse=True)
+    async def closed(self) -> AsyncIterator[None]:
+        """A connection with TLS closes some rounds of the loop after the message, when the other side agrees."""
+        yield
+        loop: Any = asyncio.get_running_loop()
+        await eventually(lambda: all(transport._sock is None for transport in list(loop._transports.values())))
+
     def make(self, tmp_path: Path, port: int, **more: Any) -> AlertChannel:
         settings = {"host": "localhost", "port": port, "sender": "tilores@example.com", "timeout_seconds": 60.0}
         return build(email_plugin, "email", tmp_path, **(settings | {"recipients": ["desk@example.com"]} | more))
