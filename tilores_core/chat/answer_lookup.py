@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from tilores_core.cache.keys import answer_key
 from tilores_core.cache.tiered import Hit, TieredCache
@@ -20,6 +21,7 @@ from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, Turn, current_purpose
 from tilores_core.settings import CacheTable
 
+_MODELS_KEPT = 256  # callers may name models that nobody lists
 _ENTRIES_PER_ANSWER = 3  # the mention, the fingerprint, the answer
 
 
@@ -42,7 +44,7 @@ class AnswerLookup:
         self._cache = cache
         self._life = table.answers
         self._life_by_spectrum = table.spectrums
-        self._model_key_part = model_key_part
+        self._model_key_part = lru_cache(maxsize=_MODELS_KEPT)(model_key_part)
         self._clock = clock
         self._distrusted: dict[str, dict[str, tuple[float, float]]] = {}
         self._has_shared = cache.has_shared
@@ -101,8 +103,9 @@ class AnswerLookup:
             memo.keys = tuple(dict.fromkeys((*found, *memo.keys)))[:_ENTRIES_PER_ANSWER]
         return hit
 
-    async def resolve(self, context: TurnContext) -> tuple[CustomerMatch, Hit | None]:
-        """The customer, if need be from the source, and the stored answer: also a stale one, or one too old.
+    async def resolve(self, context: TurnContext) -> tuple[CustomerMatch, str, Hit | None]:
+        """The customer, if need be from the source, the answer's key, and the stored answer: also a stale one, or one
+        too old.
 
         Sets `context.match`. Raises `SourceError`, `PermissionDeniedError`.
         """
@@ -110,16 +113,16 @@ class AnswerLookup:
         context.match = match = await self.find_customer(context)
         context.timings["customer"] = time.perf_counter() - context.started
         context.missing_key = None
-        if match.unclear or turn.cache.no_store or turn.cache.no_cache:
-            return match, None
         key = self.key_of(context)
+        if match.unclear or turn.cache.no_store or turn.cache.no_cache:
+            return match, key, None
         if key in context.entries or not self._has_shared:
             hit = self._cache.get_from_memory(key) or context.entries.get(key)
         else:  # another turn may have stored it while the tiers were asked
             hit = await self._cache.get(key) or self._cache.get_from_memory(key)
         if hit is not None and match is NO_CUSTOMER:
             await self._customers.store_unnamed(context)
-        return match, None if hit is None or self._is_distrusted(context, hit) else hit
+        return match, key, None if hit is None or self._is_distrusted(context, hit) else hit
 
     async def find_customer(self, context: TurnContext) -> CustomerMatch:
         """The customer, with the turn's purpose visible to the source, which may let live calls go first."""

@@ -224,7 +224,7 @@ class CustomerLookup:
         """What a conversation tells by itself, unless the cache may know more. No call is shared for that: most that
         name no customer end here."""
         cache = self._cache
-        if cache.get_from_memory(key) is not None or (cache.has_shared and not context.is_missing(key)):
+        if not context.is_missing(key) and (cache.has_shared or cache.get_from_memory(key) is not None):
             return None
         return self._finder.read(context.turn.messages, spectrum=context.spectrum, renew=renew)
 

@@ -262,14 +262,13 @@ class ChatEngine:
             self._count_hit(context, answers.find_key(context))
             return answer_from_hit(hit, self._clock())
         # The cache does not lead to a fresh answer: find the customer, if need be in the source.
-        match, hit = await answers.resolve(context)
+        match, key, hit = await answers.resolve(context)
         unclear = match.unclear
         if unclear and not self._generator.answers_unclear(turn):
             return self._generator.ask_back(context, match)
         if unclear or turn.cache.no_store or turn.cache.no_cache:
             # A turn that wants a fresh answer shares none; the key of one without its customer stands for no answer.
-            return self._start_call(context, f"{answers.key_of(context)}#{id(context)}", streamed=streamed)
-        key = answers.key_of(context)
+            return self._start_call(context, f"{key}#{id(context)}", streamed=streamed)
         if hit is not None and answers.is_young(turn, hit):
             # Stale: served at once and renewed behind the request.
             self._count_hit(context, key)

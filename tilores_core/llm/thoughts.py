@@ -59,6 +59,7 @@ _LINES: Final = re.compile(r"\n*")
 # Where an answer begins: gpt-oss's format without its marks.
 _FIRST: Final = re.compile(r"\s*(?:(analysis)(?=[A-Z])|assistant(?=<\|channel\|>)|assistantfinal)")
 _FIRST_WORDS: Final = ("assistant<|channel|>", "assistantfinal", "analysis ")
+_LONGEST_FIRST: Final = max(map(len, _FIRST_WORDS))
 _FINAL: Final = re.compile("assistantfinal")
 
 
@@ -103,7 +104,8 @@ class ThoughtFilter:
     def _begin(self, text: str) -> bool:
         """Is it known how the answer begins? What is to be read of it is held then."""
         self._held = text
-        if any(words.startswith(text.lstrip()) for words in _FIRST_WORDS):
+        start = text.lstrip()
+        if len(start) <= _LONGEST_FIRST and any(words.startswith(start) for words in _FIRST_WORDS):
             return False
         self._begun = True
         if first := _FIRST.match(text):

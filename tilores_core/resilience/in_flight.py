@@ -23,7 +23,7 @@ class InFlightCall(Generic[T, P]):
     leaves, the call is cancelled. An error reaches every waiter.
 
     `budget` is the time and priority that `work` has; it grows to the most patient waiter that joins. `note` is for
-    the starter's use. `on_close` is called once, as soon as no caller can join any more.
+    the starter's use. `on_close` is called once, as soon as no caller can join any more, `on_end` when it has ended.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class InFlightCall(Generic[T, P]):
         budget: Budget | None = None,
         note: Any = None,
         on_close: Callable[[InFlightCall[T, P]], None] = lambda _: None,
+        on_end: Callable[[InFlightCall[T, P]], None] = lambda _: None,
     ) -> None:
         self.budget = budget or Budget(math.inf)
         self.note = note
@@ -41,6 +42,7 @@ class InFlightCall(Generic[T, P]):
         self._waiting: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._on_close: Callable[[InFlightCall[T, P]], None] | None = on_close
+        self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[T] = self._loop.create_task(self._run(work))
         self._task.add_done_callback(self._on_done)
@@ -138,6 +140,7 @@ class InFlightCall(Generic[T, P]):
             self._timer.cancel()
         self._close()
         self._wake()
+        self._on_end(self)
 
     def _close(self) -> None:
         if self._on_close is not None:
@@ -179,9 +182,9 @@ class InFlightCalls(Generic[T, P]):
             if self._by_key.get(key) is ended:
                 del self._by_key[key]
 
-        call = self._by_key[key] = InFlightCall(work, budget=budget, note=note, on_close=forget)
+        call = InFlightCall(work, budget=budget, note=note, on_close=forget, on_end=self._all.discard)
+        self._by_key[key] = call
         self._all.add(call)
-        call.task.add_done_callback(lambda _: self._all.discard(call))
         return call
 
     async def aclose(self) -> None:
