@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tilores_core.contracts import Identifiers
-from tilores_core.identity.names import fold_both, pair_key
+from tilores_core.identity.names import ascii_words, fold_both, pair_key
 
 Known = Callable[[str], bool]
 
@@ -21,7 +21,6 @@ _WIDEST_GAP = 3  # "Edwina Rose May Hawthorne": two middle names between
 _WORD = re.compile(r"[^\W_]+(?:['’ʼ][^\W_]+)*")
 _APOSTROPHE = re.compile(r"['’ʼ]")
 _POSSESSIVE = re.compile(r"['’ʼ]s$", re.IGNORECASE)
-_LOW_WORDS = bytes(ord(chr(c).lower()) if c < 128 and chr(c).isalnum() else ord(" ") for c in range(256))
 
 # A word with a digit or an underscore may be an id wherever it stands.
 _TELLING = re.compile(r"(?<!\S)[^\s\d_]*+\S+")
@@ -57,7 +56,7 @@ def find_mentions(text: str, *, is_word: Known, is_name: Known, is_id: Known) ->
     Names are found by given and family name in either order, in any case.
     """
     text = text[-LONGEST_SPOTTED:]
-    plain = text.encode().translate(_LOW_WORDS).decode().split() if text.isascii() else None
+    plain = ascii_words(text) if text.isascii() else None
     found = _ids(text, is_id, _ANNOUNCING if plain is None else _ANNOUNCING.intersection(plain))
     fewest = 1 if "'" in text else 2  # O'Brien is two words here
     if plain is not None and sum(map(is_word, plain)) < fewest and not found:

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from tilores_core.identity.names import ascii_words
 from tilores_core.spectrums.model import SPECTRUMS, Spectrum, merge, read_spectrums
 
 GENERAL = "general"
 
 _LONGEST_QUESTION = 4_000
-_POSSESSIVE = re.compile(r"['’]s\b")
-# translate and split take a quarter of what a regular expression's findall takes.
+_POSSESSIVE = re.compile(r"['’]s\b", re.IGNORECASE)
 _BLANKS = str.maketrans({chr(c): " " for c in range(128) if not chr(c).isalnum()} | dict.fromkeys("’‘“”–—…¿¡", " "))
 
 _Points = tuple[tuple[int, int], ...]  # spectrum, points
@@ -37,10 +37,10 @@ class PhraseIndex:
 
     def classify(self, question: str) -> str:
         """See `current.classify`."""
-        text = question[-_LONGEST_QUESTION:].lower()
+        text = question[-_LONGEST_QUESTION:]
         if "'" in text or "’" in text:
             text = _POSSESSIVE.sub("", text)
-        words = text.translate(_BLANKS).split()
+        words = ascii_words(text) if text.isascii() else text.lower().translate(_BLANKS).split()
         points = [0] * len(self._names)
         known = self._phrases
         position, end = 0, len(words)

@@ -187,9 +187,8 @@ def says_nothing(reading: Reading, *, but_no: bool = False) -> bool:
     return not (
         reading.evidence
         or reading.dates
-        or said.means_another()
+        or (said.may_deny and (said.means_another() or (not but_no and said.last_no() >= 0)))
         or facts.says_trait(reading)
-        or (not but_no and said.last_no() >= 0)
     )
 
 
