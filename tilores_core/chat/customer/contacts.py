@@ -208,7 +208,7 @@ def _typed_emails(text: str) -> list[re.Match[str]]:
     found: list[re.Match[str]] = []
     at = text.find("@")
     while at >= 0 and len(found) < _MOST:
-        begin = max(text.rfind(mark, max(0, at - 64), at) for mark in _BEFORE_LOCAL) + 1
+        begin = max([text.rfind(mark, max(0, at - 64), at) for mark in _BEFORE_LOCAL]) + 1
         if (match := _EMAIL.search(text, max(begin, at - 64))) and match.start() < at < match.end():
             found.append(match)
         at = text.find("@", at + 1)

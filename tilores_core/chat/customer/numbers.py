@@ -138,7 +138,7 @@ def number_language(page: TextScan, language: str) -> str:
     counts = {
         name: len(foreign & _DIGITS[name]) + _FEWEST_DIGITS * len(foreign & _MONTHS[name]) for name in LANGUAGES
     }
-    best = max(counts, key=lambda name: counts[name])
+    best = max(counts, key=counts.__getitem__)
     return best if counts[best] >= _FEWEST_DIGITS else language
 
 
@@ -221,7 +221,7 @@ def _day(text: str, tokens: Sequence[Token], i: int, numbers: _Numbers) -> tuple
     for used in (2, 1):
         if i + used > len(tokens):
             continue
-        spelling = " ".join(token[2] for token in tokens[i : i + used])
+        spelling = " ".join([token[2] for token in tokens[i : i + used]])
         value = numbers.days.get(spelling)
         if value is None:
             continue
@@ -333,13 +333,13 @@ def _figures(
         expanded += [word] * times
         times = 1
     digits = _DIGIT_OF.get(language, {})
-    if len(expanded) > 1 and all(word in digits for word in expanded):
+    if len(expanded) > 1 and digits.keys() >= set(expanded):
         groups = [digits[word] for word in expanded]
     else:
         groups = list(_as_groups(" ".join(expanded), language))
-    if least < _LEAST_YEAR and any(group in numbers.joins for group in groups):
+    if least < _LEAST_YEAR and not numbers.joins.isdisjoint(groups):
         return " ".join(groups)
-    if not groups or not all(group.isdecimal() for group in groups):
+    if not groups or not all(map(str.isdecimal, groups)):
         return None  # "two and three" are two numbers
     if len(words) == 1 and words[0] in _ZEROS:
         return None  # "April O'Brien"

@@ -77,7 +77,11 @@ class TextScan:
         self.taken_back: set[int] = set()
         self.numeric = _DIGIT.search(low) is not None
         self.numbered = self.numeric and _NUMBER.search(low) is not None
-        self.words = words = frozenset(_split_letters(low)) if words is None else words
+        self._parts = [] if low.isascii() else _RUN.split(low)  # what stands between the runs, and the runs
+        if words is None:
+            letters = [run for run in self._parts[1::2] if not run.isdecimal()] or _split_letters(low)
+            words = frozenset(letters)
+        self.words = words
         self.keywords = words & KEYWORDS
         self._runs: list[Token] | None = None
         self._left: tuple[str, list[str], frozenset[str]] | None = None
@@ -86,7 +90,7 @@ class TextScan:
     def runs(self) -> list[Token]:
         """The runs of letters and of digits with their places, which most texts do without."""
         if self._runs is None:
-            parts = (_ASCII_RUN if self.low.isascii() else _RUN).split(self.low)
+            parts = self._parts or _ASCII_RUN.split(self.low)
             places = list(accumulate(map(len, parts)))
             self._runs = list(zip(places[::2], places[1::2], parts[1::2], strict=False))
         return self._runs
@@ -109,7 +113,7 @@ class TextScan:
         """Words that may have digits and apostrophes in them; with `elided` French and Italian articles are apart."""
         low = self.low
         if "'" not in low and "’" not in low:
-            return self._with_digits_joined()
+            return self._with_digits_joined() if self.numeric else self.runs
         pattern = _ELIDED_TOO if elided else _WITH_DIGITS
         return [(*match.span(), match[0]) for match in pattern.finditer(self.low.replace("’", "'"))]
 

@@ -249,5 +249,5 @@ def language_of(keywords: frozenset[str], words: frozenset[str]) -> str:
     if not foreign:
         return "en"
     counts = {name: len(foreign & known) for name, known in _FOREIGN.items()}
-    best = max(counts, key=lambda name: counts[name])
+    best = max(counts, key=counts.__getitem__)
     return best if counts[best] >= len(words & _PLAIN_ENGLISH) else "en"
