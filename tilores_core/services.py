@@ -61,7 +61,7 @@ from tilores_core.tracing import Tracing, deployment_of
 log = structlog.get_logger(part="services")
 
 _BACKGROUND_TIER_SECONDS = 15.0
-_WRITE_PAUSE = 0.005  # a request to a shared tier, which wakes another process up, costs as much as ten writes in it
+_WRITE_PAUSE = 0.0005  # a request to a shared tier, which wakes another process up, costs as much as ten writes in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
