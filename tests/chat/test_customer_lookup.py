@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -97,7 +99,7 @@ async def test_sources_do_not_share(world: World) -> None:
     assert first.fingerprint != second.fingerprint
 
 
-async def test_whom_other_rules_found_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_other_rules_found_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an upgrade that reads messages otherwise, what the version before it found may be another customer."""
     store = SharedStore()
     async with World(store=store) as before:
@@ -247,3 +249,16 @@ def test_an_outcome_survives_being_stored() -> None:
         CustomerOutcome(kind="several", choices=(CustomerChoice(traits={"born": "1990"}), CustomerChoice(traits={}))),
     ):
         assert outcome_from_bytes(outcome_to_bytes(outcome)) == outcome
+
+
+def test_rules_change_with_each_module_and_word_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Path(finder.__file__).parent
+    shutil.copytree(package, tmp_path / "customer", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(finder, "__file__", str(tmp_path / "customer" / "finder.py"))
+    rules = finder._rules.__wrapped__
+    before = rules()
+    for path in sorted(path for path in (tmp_path / "customer").rglob("*") if path.is_file()):
+        path.write_bytes(path.read_bytes() + b"\n")
+        after = rules()
+        assert after != before, path.name
+        before = after

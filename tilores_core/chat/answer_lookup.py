@@ -21,7 +21,7 @@ from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, Turn, current_purpose
 from tilores_core.settings import CacheTable
 
-_MODELS_KEPT = 256  # callers may name models that nobody lists
+_MODELS_KEPT = 256  # callers may name models that are in no list
 _ENTRIES_PER_ANSWER = 3  # the mention, the fingerprint, the answer
 
 

@@ -93,8 +93,9 @@ def _rules() -> str:
     """A digest of the modules and word lists that decide who is meant: what others found is looked for again."""
     digest = blake2b(digest_size=8)
     for package in (Path(__file__).parent, Path(identity.__file__).parent):
-        for path in sorted(path for path in package.rglob("*") if path.suffix in (".py", ".toml")):
-            digest.update(path.read_bytes())
+        for path in sorted(package.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -15,7 +15,7 @@ from tilores_core.contracts import Attempt
 from tilores_core.resilience import CircuitBreaker, Condition
 from tilores_core.settings import RoutingTable
 
-_MODELS_KEPT = 256  # callers may name models that nobody lists
+_MODELS_KEPT = 256  # callers may name models that are in no list
 _TIMES_KEPT = 100
 _TIMES_NEEDED = 20
 _LATE = 0.95
