@@ -8,7 +8,7 @@ raise `ValueError`.
 
 from tilores_core.statistics.comparisons import (
     ChangePoint as ChangePoint,
-    Comparison as Comparison,
+    Difference as Difference,
     Slope as Slope,
     change_point as change_point,
     cohens_kappa as cohens_kappa,
@@ -20,7 +20,6 @@ from tilores_core.statistics.comparisons import (
 from tilores_core.statistics.moments import Cuped as Cuped, Moments as Moments, adjust_arms as adjust_arms
 from tilores_core.statistics.sequential import (
     FloorTest as FloorTest,
-    Look as Look,
     MeanSPRT as MeanSPRT,
     ratio_mismatch_p as ratio_mismatch_p,
 )

@@ -9,13 +9,13 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from tilores_core.statistics.distributions import binomial_cdf, kolmogorov_tail, normal_quantile, t_quantile, t_tail
+from tilores_core.statistics.distributions import beta_cdf, kolmogorov_tail, normal_quantile, t_quantile, t_tail
 from tilores_core.statistics.moments import Moments
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """A difference (second minus first) with its interval and a two-sided p-value."""
+class Difference:
+    """Of two means (second minus first, treatment minus control), with its interval and a two-sided p-value."""
 
     difference: float
     low: float
@@ -23,7 +23,7 @@ class Comparison:
     p_value: float
 
 
-def paired_t(first: Sequence[float], second: Sequence[float], *, alpha: float = 0.05) -> Comparison:
+def paired_t(first: Sequence[float], second: Sequence[float], *, alpha: float = 0.05) -> Difference:
     """Student's t test of the differences of pairs: two prompts on the same questions.
 
     Raises `ValueError` for different lengths, or fewer than two pairs.
@@ -33,15 +33,15 @@ def paired_t(first: Sequence[float], second: Sequence[float], *, alpha: float = 
     moments = Moments.of(b - a for a, b in zip(first, second, strict=True))
     difference, error, df = moments.mean, math.sqrt(moments.variance / moments.count), moments.count - 1
     if error == 0:  # all differences are the same
-        return Comparison(difference, difference, difference, 0.0 if difference else 1.0)
+        return Difference(difference, difference, difference, 0.0 if difference else 1.0)
     half = t_quantile(1 - alpha / 2, df) * error
-    return Comparison(difference, difference - half, difference + half, 2 * t_tail(abs(difference) / error, df))
+    return Difference(difference, difference - half, difference + half, 2 * t_tail(abs(difference) / error, df))
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
     """The two-sided exact p-value of McNemar's test: the binomial test on the pairs where just one was right."""
-    fewer, pairs = min(only_first, only_second), only_first + only_second
-    return min(1.0, 2 * binomial_cdf(fewer, pairs, 0.5)) if pairs else 1.0
+    fewer, more = sorted((only_first, only_second))
+    return min(1.0, 2 * beta_cdf(0.5, more, fewer + 1)) if more else 1.0
 
 
 def sample_size(first: float, second: float, *, alpha: float = 0.05, power: float = 0.8) -> int:

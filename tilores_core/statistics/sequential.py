@@ -11,20 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tilores_core.statistics.comparisons import Difference
 from tilores_core.statistics.moments import Moments
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A difference (treatment minus control) with its interval, both valid at every look.
-
-    Before there is enough: an infinite interval and a p-value of 1.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,18 +31,19 @@ class MeanSPRT:
     minimum: float = 50.0
     p_value: float = 1.0
 
-    def look(self, control: Moments, treatment: Moments) -> Look:
-        """What all values so far say. The p-value never rises again."""
+    def look(self, control: Moments, treatment: Moments) -> Difference:
+        """What all values so far say, valid at every look: the p-value never rises again. Before there is enough: an
+        infinite interval and a p-value of 1."""
         difference = treatment.mean - control.mean
         v = _variance_of_difference(control, treatment, self.minimum)
         if v is None:
-            return Look(difference, -math.inf, math.inf, self.p_value)
+            return Difference(difference, -math.inf, math.inf, self.p_value)
         tau2 = self.tau * self.tau
         away = difference - self.null
         log_ratio = math.log(v / (v + tau2)) / 2 + tau2 * away * away / (2 * v * (v + tau2))
         self.p_value = min(self.p_value, math.exp(-max(log_ratio, 0.0)))
         half = math.sqrt(2 * v * (v + tau2) / tau2 * (math.log((v + tau2) / v) / 2 - math.log(self.alpha)))
-        return Look(difference, difference - half, difference + half, self.p_value)
+        return Difference(difference, difference - half, difference + half, self.p_value)
 
 
 def _variance_of_difference(control: Moments, treatment: Moments, minimum: float) -> float | None:
@@ -119,7 +108,7 @@ class FloorTest:
             self.active *= 1 + bet * (self.floor - score)
             if self.active < _SPENT * self.put_in:
                 self._put_in()
-            self.highest = max(self.highest, self.active + self.reserve)
+            self.highest = max(self.highest, self.capital)
         self.count += 1
         memory = max(_MEMORY, _MEMORY_PER_VARIANCE * self.variance)
         away, weight = score - self.mean, 1 / min(self.count + _VARIANCE_WEIGHT, memory)

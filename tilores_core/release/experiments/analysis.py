@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from tilores_core.contracts import Arm
 from tilores_core.release.experiments.plan import ARMS, FEWEST, ExperimentPlan
-from tilores_core.statistics import Look, MeanSPRT, Moments, adjust_arms, ratio_mismatch_p
+from tilores_core.statistics import Difference, MeanSPRT, Moments, adjust_arms, ratio_mismatch_p
 from tilores_core.store.windows import ArmSums as ArmSums
 
 HARM_ALPHA: Final = 0.05
@@ -38,7 +38,7 @@ class Verdict:
 
     action: Action
     reason: str
-    lift: Look
+    lift: Difference
     confidence: float
     units: Mapping[Arm, float]
     scored: Mapping[Arm, float]
@@ -149,7 +149,7 @@ def _adjust(arms: Mapping[Arm, ArmSums]) -> tuple[Moments, Moments]:
     return control, candidate
 
 
-def _stratify(test: MeanSPRT, strata: list[tuple[Moments, Moments]]) -> Look:
+def _stratify(test: MeanSPRT, strata: list[tuple[Moments, Moments]]) -> Difference:
     """The look at a difference within strata, weighted by inverse variance. Values that are all the same, such as the
     cost of answers of one length, are taken to vary a little, else nothing could be said of them."""
     least = test.tau / 8
@@ -182,7 +182,7 @@ def _harm(plan: ExperimentPlan, steps: Steps) -> dict[str, str]:
     guards, found = plan.guardrails, {}
     alpha = 2 * HARM_ALPHA / _GUARDS  # each looks at one side of a two-sided interval
 
-    def look(moments: Callable[[ArmSums], Moments], tau: float) -> Look:
+    def look(moments: Callable[[ArmSums], Moments], tau: float) -> Difference:
         pairs = [_pair(arms, moments) for arms in steps.values()]
         return _stratify(MeanSPRT(tau=tau, alpha=alpha, minimum=FEWEST), pairs)
 
