@@ -10,23 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ColumnElement,
-    Index,
-    String,
-    Table,
-    Text,
-    and_,
-    delete,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Index, String, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.contracts import NoticeReason
@@ -34,52 +21,40 @@ from tilores_core.store.alerts import StoredAlert, alerts
 from tilores_core.store.changes import bump
 from tilores_core.store.leases import require_lease
 from tilores_core.store.repository import Repository
-from tilores_core.store.schema import PREFIX, fitting, metadata
+from tilores_core.store.schema import fitting, make_table
 from tilores_core.store.topics import ALERTS
 
 DeliveryState = Literal["waiting", "sent", "failed"]
 LEASE: Final = "alerts"
 ERROR_CHARACTERS: Final = 500
 
-alert_deliveries = Table(
-    f"{PREFIX}alert_deliveries",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("channel", String(100), nullable=False),
-    Column("fingerprint", String(64), nullable=False),
-    Column("reason", String(16), nullable=False),
-    Column("escalation", BigInteger, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("message", String(64)),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("due_ms", BigInteger, nullable=False),
-    Column("attempts", BigInteger, nullable=False),
-    Column("next_ms", BigInteger, nullable=False),
-    Column("ended_ms", BigInteger),
-    Column("error", Text),
-    Index(None, "state", "channel"),
-    Index(None, "fingerprint"),
-    Index(None, "ended_ms"),
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """Times are milliseconds since 1970. `error`: why the last attempt failed; None before one has."""
 
-    id: str
-    channel: str
-    fingerprint: str
-    reason: NoticeReason
+    id: Annotated[str, String(64)]
+    channel: Annotated[str, String(100)]
+    fingerprint: Annotated[str, String(64)]
+    reason: Annotated[NoticeReason, String(16)]
     escalation: int
-    state: DeliveryState
-    message: str | None
+    state: Annotated[DeliveryState, String(16)]
+    message: Annotated[str | None, String(64)]
     created_ms: int
     due_ms: int
     attempts: int
     next_ms: int
     ended_ms: int | None
     error: str | None
+
+
+alert_deliveries = make_table(
+    "alert_deliveries",
+    Delivery,
+    Index(None, "state", "channel"),
+    Index(None, "fingerprint"),
+    Index(None, "ended_ms"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

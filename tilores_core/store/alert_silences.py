@@ -4,34 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
+from typing import Annotated
 from uuid import uuid4
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, String, Table, delete, or_, select, update
+from sqlalchemy import Index, String, delete, or_, select, update
 
 from tilores_core.contracts import Alert
 from tilores_core.store.changes import bump
 from tilores_core.store.repository import Repository
-from tilores_core.store.schema import PREFIX, fit_row, metadata
+from tilores_core.store.schema import fit_row, make_table
 from tilores_core.store.topics import ALERTS
-
-alert_silences = Table(
-    f"{PREFIX}alert_silences",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("fingerprint", String(64)),
-    Column("kind", String(100)),
-    Column("severity", String(16)),
-    Column("source", String(100)),
-    Column("model", String(200)),
-    Column("spectrum", String(100)),
-    Column("starts_ms", BigInteger, nullable=False),
-    Column("ends_ms", BigInteger),
-    Column("until_clear", Boolean, nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("owner", String(200), nullable=False),
-    Column("comment", String(500), nullable=False),
-    Index(None, "ends_ms"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +21,19 @@ class Silence:
     """What is None matches every alert; `kind` may hold `*`. Times are milliseconds since 1970; `ends_ms` None: never
     by time. `until_clear`: it also ends when the alert `fingerprint` is resolved."""
 
-    id: str = ""
-    fingerprint: str | None = None
-    kind: str | None = None
-    severity: str | None = None
-    source: str | None = None
-    model: str | None = None
-    spectrum: str | None = None
+    id: Annotated[str, String(64)] = ""
+    fingerprint: Annotated[str | None, String(64)] = None
+    kind: Annotated[str | None, String(100)] = None
+    severity: Annotated[str | None, String(16)] = None
+    source: Annotated[str | None, String(100)] = None
+    model: Annotated[str | None, String(200)] = None
+    spectrum: Annotated[str | None, String(100)] = None
     starts_ms: int
     ends_ms: int | None = None
     until_clear: bool = False
     created_ms: int = 0
-    owner: str = ""
-    comment: str = ""
+    owner: Annotated[str, String(200)] = ""
+    comment: Annotated[str, String(500)] = ""
 
     def matches(self, alert: Alert, fingerprint: str) -> bool:
         asked: tuple[tuple[str | None, str | None], ...] = (
@@ -64,6 +46,9 @@ class Silence:
         return all(wanted is None or wanted == found for wanted, found in asked) and (
             self.kind is None or fnmatchcase(alert.kind, self.kind)
         )
+
+
+alert_silences = make_table("alert_silences", Silence, Index(None, "ends_ms"))
 
 
 class Silences(Repository):

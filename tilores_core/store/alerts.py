@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 from sqlalchemy import (
     JSON,
     BigInteger,
-    Boolean,
     Column,
     ColumnElement,
     Index,
     Row,
     String,
-    Table,
     Text,
     Update,
     and_,
@@ -36,47 +34,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tilores_core.contracts import SEVERITIES, Alert, AlertState, Severity
 from tilores_core.store.changes import bump
 from tilores_core.store.repository import Repository, read_row
-from tilores_core.store.schema import PREFIX, insert, metadata
+from tilores_core.store.schema import insert, make_table
 from tilores_core.store.topics import ALERTS, AlertReport
-
-alerts = Table(
-    f"{PREFIX}alerts",
-    metadata,
-    Column("fingerprint", String(64), primary_key=True),
-    Column("kind", String(100), nullable=False),
-    Column("severity", String(16), nullable=False),
-    Column("title", String(300), nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("source", String(100), nullable=False),
-    Column("model", String(200)),
-    Column("spectrum", String(100)),
-    Column("prompt_version", String(200)),
-    Column("labels", JSON, nullable=False),
-    Column("figures", JSON, nullable=False),
-    Column("expires_after_ms", BigInteger),
-    Column("state", String(16), nullable=False),
-    Column("episode", BigInteger, nullable=False),
-    Column("raised", BigInteger, nullable=False),
-    Column("first_ms", BigInteger, nullable=False),
-    Column("last_ms", BigInteger, nullable=False),
-    Column("acknowledged_ms", BigInteger),
-    Column("acknowledged_by", String(200)),
-    Column("resolved_ms", BigInteger),
-    Column("settled", Boolean, nullable=False),
-    Column("noticed_episode", BigInteger, nullable=False),
-    Column("noticed_ms", BigInteger),
-    Column("noticed_severity", String(16)),
-    Column("noticed_raised", BigInteger, nullable=False),
-    Column("escalation", BigInteger, nullable=False),
-    Column("escalated_ms", BigInteger),
-    Index(None, "settled"),
-    Index(None, "last_ms"),
-)
-LIMITS: Final = {
-    column.name: column.type.length for column in alerts.c if isinstance(column.type, String) and column.type.length
-}
-"""The longest text of each column, in characters."""
-DETAIL_CHARACTERS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,22 +47,48 @@ class StoredAlert:
     """
 
     alert: Alert
-    fingerprint: str
-    state: AlertState
+    fingerprint: Annotated[str, String(64)]
+    state: Annotated[AlertState, String(16)]
     episode: int
     raised: int
     first_ms: int
     last_ms: int
     acknowledged_ms: int | None = None
-    acknowledged_by: str | None = None
+    acknowledged_by: Annotated[str | None, String(200)] = None
     resolved_ms: int | None = None
     settled: bool = False
     noticed_episode: int = 0
     noticed_ms: int | None = None
-    noticed_severity: Severity | None = None
+    noticed_severity: Annotated[Severity | None, String(16)] = None
     noticed_raised: int = 0
     escalation: int = 0
     escalated_ms: int | None = None
+
+
+alerts = make_table(
+    "alerts",
+    StoredAlert,
+    Column("kind", String(100), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("title", String(300), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("model", String(200)),
+    Column("spectrum", String(100)),
+    Column("prompt_version", String(200)),
+    Column("labels", JSON, nullable=False),
+    Column("figures", JSON, nullable=False),
+    Column("expires_after_ms", BigInteger),
+    Index(None, "settled"),
+    Index(None, "last_ms"),
+    key=("fingerprint",),
+    without=("alert",),
+)
+LIMITS: Final = {
+    column.name: column.type.length for column in alerts.c if isinstance(column.type, String) and column.type.length
+}
+"""The longest text of each column, in characters."""
+DETAIL_CHARACTERS: Final = 2000
 
 
 class Alerts(Repository):

@@ -7,27 +7,13 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, Text, insert, select
+from sqlalchemy import Index, String, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.store.repository import Repository
-from tilores_core.store.schema import PREFIX, fit_row, metadata, now_ms
-
-audit = Table(
-    f"{PREFIX}audit",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("at_ms", BigInteger, nullable=False),
-    Column("actor", String(200), nullable=False),
-    Column("action", String(64), nullable=False),
-    Column("subject", String(200), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("detail", JSON, nullable=False),
-    Index(None, "at_ms", "id"),
-    Index(None, "subject", "at_ms"),
-)
+from tilores_core.store.schema import fit_row, make_table, now_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +24,11 @@ class AuditEntry:
     with the figures; no customer's data.
     """
 
-    id: str
+    id: Annotated[str, String(64)]
     at: datetime
-    actor: str
-    action: str
-    subject: str
+    actor: Annotated[str, String(200)]
+    action: Annotated[str, String(64)]
+    subject: Annotated[str, String(200)]
     reason: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
 
@@ -56,6 +42,9 @@ class AuditEntry:
             "reason": self.reason,
             "detail": dict(self.detail),
         }
+
+
+audit = make_table("audit", AuditEntry, Index(None, "at_ms", "id"), Index(None, "subject", "at_ms"))
 
 
 async def record(

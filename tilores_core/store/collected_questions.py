@@ -8,33 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Annotated, Final
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, String, Table, Text, delete, select
+from sqlalchemy import Index, String, delete, select
 
 from tilores_core.store.repository import Repository
-from tilores_core.store.schema import PREFIX, metadata, upsert
+from tilores_core.store.schema import make_table, upsert
 
 KEPT: Final = 5_000
 KEPT_DAYS: Final = 90
 _DAY_MS: Final = 86_400_000
-
-collected_questions = Table(
-    f"{PREFIX}collected_questions",
-    metadata,
-    Column("run_id", String(64), primary_key=True),
-    Column("at_ms", BigInteger, nullable=False),
-    Column("customer_id", String(500), nullable=False),
-    Column("question", Text, nullable=False),
-    Column("spectrum", String(64), nullable=False),
-    Column("model", String(200), nullable=False),
-    Column("prompt_version", String(100), nullable=False),
-    Column("fields", JSON, nullable=False),
-    Column("abstained", Boolean, nullable=False),
-    Column("score", Float, nullable=False),
-    Index(None, "at_ms"),
-    Index(None, "customer_id"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +28,21 @@ class CollectedQuestion:
     `score`: of the feedback, from 0 to 1.
     """
 
-    run_id: str
+    run_id: Annotated[str, String(64)]
     at_ms: int
-    customer_id: str
+    customer_id: Annotated[str, String(500)]
     question: str
-    spectrum: str
-    model: str
-    prompt_version: str
+    spectrum: Annotated[str, String(64)]
+    model: Annotated[str, String(200)]
+    prompt_version: Annotated[str, String(100)]
     fields: tuple[str, ...]
     abstained: bool
     score: float
+
+
+collected_questions = make_table(
+    "collected_questions", CollectedQuestion, Index(None, "at_ms"), Index(None, "customer_id"), key=("run_id",)
+)
 
 
 class CollectedQuestions(Repository):

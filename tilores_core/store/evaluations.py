@@ -11,33 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Index, String, Table, delete, select, update
 
 from tilores_core.store.repository import Repository, read_row
-from tilores_core.store.schema import PREFIX, fit_row, metadata, now_ms, upsert
+from tilores_core.store.schema import PREFIX, fit_row, make_table, metadata, now_ms, upsert
 
 RunState = Literal["queued", "running", "done", "stopped", "failed"]
 _WAITING: Final[tuple[RunState, ...]] = ("queued", "running")
 KEPT_RUNS: Final = 500
 """Older runs are removed with their results when a new one begins."""
 _MOST: Final = 1_000
-
-evaluation_runs = Table(
-    f"{PREFIX}evaluation_runs",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("digest", String(64), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("ended_ms", BigInteger),
-    Column("prompt_version", String(200), nullable=False),
-    Column("options", JSON, nullable=False),
-    Column("summary", JSON, nullable=False),
-    Index(None, "digest"),
-    Index(None, "created_ms"),
-)
 
 evaluation_results = Table(
     f"{PREFIX}evaluation_results",
@@ -63,14 +48,17 @@ class StoredRun:
     `options`: what was asked for (models, split, seed, …); `summary`: means and counts, empty while it runs.
     """
 
-    id: str
-    digest: str
-    state: RunState
+    id: Annotated[str, String(64)]
+    digest: Annotated[str, String(64)]
+    state: Annotated[RunState, String(16)]
     created: datetime
     ended: datetime | None = None
-    prompt_version: str = ""
+    prompt_version: Annotated[str, String(200)] = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+evaluation_runs = make_table("evaluation_runs", StoredRun, Index(None, "digest"), Index(None, "created_ms"))
 
 
 class Evaluations(Repository):

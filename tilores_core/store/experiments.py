@@ -5,44 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from sqlalchemy import JSON, BigInteger, Column, Float, Index, Row, String, Table, Text, select, update
+from sqlalchemy import BigInteger, Column, Float, Index, Row, String, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import ConflictError
 from tilores_core.store.audit import record
 from tilores_core.store.changes import bump
 from tilores_core.store.repository import Repository, read_row
-from tilores_core.store.schema import PREFIX, fit_row, instant, metadata, now_ms, upsert
+from tilores_core.store.schema import PREFIX, fit_row, instant, make_table, metadata, now_ms, upsert
 from tilores_core.store.topics import EXPERIMENTS
 from tilores_core.store.windows import ArmSums
 
 ExperimentState = Literal["running", "ended"]
 
 SUMS: Final = tuple(field.name for field in fields(ArmSums))
-
-experiments = Table(
-    f"{PREFIX}experiments",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("name", String(64), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("plan", JSON, nullable=False),
-    Column("control", BigInteger, nullable=False),
-    Column("slice_first", BigInteger, nullable=False),
-    Column("slice_end", BigInteger, nullable=False),
-    Column("weights", JSON, nullable=False),
-    Column("step_ms", BigInteger, nullable=False),
-    Column("started_ms", BigInteger, nullable=False),
-    Column("ended_ms", BigInteger),
-    Column("outcome", String(32)),
-    Column("reason", Text),
-    Column("verdict", JSON, nullable=False),
-    Column("looks", JSON, nullable=False),
-    Index(None, "started_ms"),
-    Index(None, "state"),
-)
 
 experiment_sums = Table(
     f"{PREFIX}experiment_sums",
@@ -63,9 +41,9 @@ class Experiment:
     ended. `verdict`: the last look's numbers. `looks`: a few of all looks, for charts.
     """
 
-    id: str
-    name: str
-    state: ExperimentState
+    id: Annotated[str, String(64)]
+    name: Annotated[str, String(64)]
+    state: Annotated[ExperimentState, String(16)]
     plan: Mapping[str, Any]
     control: int
     slice: tuple[int, int]
@@ -73,10 +51,20 @@ class Experiment:
     step_began: datetime
     started: datetime
     ended: datetime | None = None
-    outcome: str | None = None
+    outcome: Annotated[str | None, String(32)] = None
     reason: str | None = None
     verdict: Mapping[str, Any] = field(default_factory=dict)
     looks: Sequence[Mapping[str, Any]] = ()
+
+
+experiments = make_table(
+    "experiments",
+    Experiment,
+    *(Column(name, BigInteger, nullable=False) for name in ("slice_first", "slice_end", "step_ms")),
+    Index(None, "started_ms"),
+    Index(None, "state"),
+    without=("slice", "step_began"),
+)
 
 
 class Experiments(Repository):

@@ -4,35 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
-from sqlalchemy import BigInteger, Column, Float, Index, String, Table, delete, select
+from sqlalchemy import Index, String, delete, select
 
 from tilores_core.store.changes import bump
 from tilores_core.store.repository import Repository
-from tilores_core.store.schema import PREFIX, metadata
+from tilores_core.store.schema import make_table
 from tilores_core.store.score_windows import with_ids
 from tilores_core.store.topics import FEEDBACK
 
 _KEEP_MS: Final = 3_600_000
 MOST_WAITING: Final = 1000
 
-waiting_feedback = Table(
-    f"{PREFIX}waiting_feedback",
-    metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
-    Column("run_id", String(64), nullable=False),
-    Column("score", Float, nullable=False),
-    Column("at_ms", BigInteger, nullable=False),
-    Index(None, "at_ms"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class WaitingFeedback:
     id: int
-    run_id: str
+    run_id: Annotated[str, String(64)]
     score: float
+    at_ms: int
+
+
+waiting_feedback = make_table("waiting_feedback", WaitingFeedback, Index(None, "at_ms"))
 
 
 class FeedbackQueue(Repository):

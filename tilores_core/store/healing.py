@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, delete, func, select
+from sqlalchemy import Index, String, delete, func, select
 
 from tilores_core.store.changes import bump
 from tilores_core.store.leases import require_lease
 from tilores_core.store.repository import Repository
-from tilores_core.store.schema import PREFIX, metadata, upsert
+from tilores_core.store.schema import make_table, upsert
 from tilores_core.store.topics import HEALING
 from tilores_core.store.windows import HOUR_MS
 
@@ -30,31 +30,6 @@ _MOST_SIGNALS: Final = 5_000
 _KEEP_MS: Final = 30 * 24 * HOUR_MS
 _KEEP_FIELDS_MS: Final = 8 * 24 * HOUR_MS
 
-healing_episodes = Table(
-    f"{PREFIX}healing_episodes",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("state", String(16), nullable=False),
-    Column("diagnosis", String(32), nullable=False),
-    Column("subject", String(200), nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("ended_ms", BigInteger),
-    Column("body", JSON, nullable=False),
-    Index(None, "created_ms"),
-)
-
-health_signals = Table(
-    f"{PREFIX}health_signals",
-    metadata,
-    Column("kind", String(16), primary_key=True),
-    Column("subject", String(200), primary_key=True),
-    Column("value", String(256), primary_key=True),
-    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
-    Column("count", BigInteger, nullable=False),
-    Column("first_ms", BigInteger, nullable=False),
-    Column("last_ms", BigInteger, nullable=False),
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
@@ -63,26 +38,32 @@ class Episode:
     `subject`: what it is about: a model, a prompt version, a source. `body`: evidence, action, result, lesson.
     """
 
-    id: str
-    state: EpisodeState
-    diagnosis: str
-    subject: str
+    id: Annotated[str, String(64)]
+    state: Annotated[EpisodeState, String(16)]
+    diagnosis: Annotated[str, String(32)]
+    subject: Annotated[str, String(200)]
     created: datetime
     ended: datetime | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
+
+
+healing_episodes = make_table("healing_episodes", Episode, Index(None, "created_ms"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
     """A measurement that is kept for later comparison. `start_ms`: the latest hour of the kind `field`, else 0."""
 
-    kind: str
-    subject: str
-    value: str
+    kind: Annotated[str, String(16)]
+    subject: Annotated[str, String(200)]
+    value: Annotated[str, String(256)]
     start_ms: int
     count: int
     first_ms: int
     last_ms: int
+
+
+health_signals = make_table("health_signals", Signal, key=("kind", "subject", "value", "start_ms"))
 
 
 class Healing(Repository):

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, delete, func, select, update
 
 from tilores_core.store.changes import bump
 from tilores_core.store.leases import require_lease
 from tilores_core.store.repository import Repository, read_row
-from tilores_core.store.schema import PREFIX, fit_row, metadata, now_ms, upsert
+from tilores_core.store.schema import PREFIX, fit_row, make_table, metadata, now_ms, upsert
 from tilores_core.store.topics import IMPROVEMENT
 
 CycleState = Literal["running", "rolling out", "done", "failed"]
@@ -24,18 +24,6 @@ LEASE: Final = "improve"
 """Its holder alone writes cycles."""
 
 _MOST: Final = 1_000
-
-improve_cycles = Table(
-    f"{PREFIX}improve_cycles",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("state", String(16), nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("ended_ms", BigInteger),
-    Column("options", JSON, nullable=False),
-    Column("phases", JSON, nullable=False),
-)
-Index(None, improve_cycles.c.created_ms)
 
 improve_calls = Table(
     f"{PREFIX}improve_calls",
@@ -62,12 +50,15 @@ class StoredCycle:
     `options`: what it was begun with; `phases`: by name, the output of each that has ended.
     """
 
-    id: str
-    state: CycleState
+    id: Annotated[str, String(64)]
+    state: Annotated[CycleState, String(16)]
     created: datetime
     ended: datetime | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     phases: Mapping[str, Any] = field(default_factory=dict)
+
+
+improve_cycles = make_table("improve_cycles", StoredCycle, Index(None, "created_ms"))
 
 
 class Improvement(Repository):

@@ -15,29 +15,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    Index,
-    String,
-    Table,
-    Text,
-    case,
-    delete,
-    func,
-    select,
-    text as sqltext,
-    update,
-)
+from sqlalchemy import DefaultClause, Index, String, case, delete, func, select, text as sqltext, update
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from tilores_core.errors import StoreError
 from tilores_core.store.changes import bump
 from tilores_core.store.repository import Repository, read_row
-from tilores_core.store.schema import PREFIX, fit_row, insert, metadata, now_ms
+from tilores_core.store.schema import fit_row, insert, make_table, now_ms
 from tilores_core.store.topics import BATCH
 
 ERROR_CHARACTERS: Final = 2000
@@ -47,25 +33,6 @@ State = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"
 OPEN: Final[tuple[State, ...]] = ("queued", "running", "cancelling")
 ENDED: Final[tuple[State, ...]] = ("done", "failed", "cancelled")
 
-jobs = Table(
-    f"{PREFIX}batch_jobs",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("state", String(16), nullable=False),
-    Column("owner", String(200), nullable=False),
-    Column("fence", BigInteger, nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("started_ms", BigInteger),
-    Column("ended_ms", BigInteger),
-    Column("lines", BigInteger),
-    Column("totals", JSON, nullable=False),
-    Column("options", JSON, nullable=False),
-    Column("error", Text),
-    Column("kind", String(16), nullable=False, server_default=sqltext("'batch'")),
-    Index(None, "created_ms", "id"),
-    Index(None, "state"),
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -74,10 +41,10 @@ class Job:
     `lines` is how many there are to do, None until they are counted. `totals` is what the runner counts.
     """
 
-    id: str
-    kind: Kind
-    state: State
-    owner: str
+    id: Annotated[str, String(64)]
+    kind: Annotated[Kind, String(16), DefaultClause(sqltext("'batch'"))]
+    state: Annotated[State, String(16)]
+    owner: Annotated[str, String(200)]
     fence: int
     created: datetime
     started: datetime | None = None
@@ -86,6 +53,9 @@ class Job:
     totals: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+
+
+jobs = make_table("batch_jobs", Job, Index(None, "created_ms", "id"), Index(None, "state"))
 
 
 class Jobs(Repository):

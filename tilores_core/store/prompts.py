@@ -10,43 +10,20 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from sqlalchemy import JSON, BigInteger, Column, String, Table, Text, delete, func, select, update
+from sqlalchemy import String, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import ConflictError, InvalidRequestError, UnknownNameError
 from tilores_core.store.audit import record
 from tilores_core.store.changes import bump
 from tilores_core.store.repository import Repository, read_row
-from tilores_core.store.schema import PREFIX, fit_row, fitting, insert, metadata, now_ms
+from tilores_core.store.schema import fit_row, fitting, insert, make_table, now_ms
 from tilores_core.store.topics import PRODUCTION, PROMPTS
 
 _KEPT_MOVES: Final = 100
 _BUILTIN_AUTHOR: Final = "tilores-core"
-
-prompt_versions = Table(
-    f"{PREFIX}prompt_versions",
-    metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("parts", JSON, nullable=False),
-    Column("author", String(200), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("parent", BigInteger),
-    Column("scores", JSON, nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-)
-
-prompt_labels = Table(
-    f"{PREFIX}prompt_labels",
-    metadata,
-    Column("name", String(64), primary_key=True),
-    Column("number", BigInteger, nullable=False),
-    Column("previous", JSON, nullable=False),
-    Column("changed_ms", BigInteger, nullable=False),
-)
-
-_NEWEST: Final = select(func.max(prompt_versions.c.number))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +36,7 @@ class PromptVersion:
 
     number: int
     parts: Mapping[str, str]
-    author: str
+    author: Annotated[str, String(200)]
     reason: str
     created: datetime
     parent: int | None = None
@@ -81,10 +58,15 @@ class PromptVersion:
 class PromptLabel:
     """Which version a label points at. `previous`: the versions that it pointed at before, newest last."""
 
-    name: str
+    name: Annotated[str, String(64)]
     number: int
     previous: tuple[int, ...]
     changed: datetime
+
+
+prompt_versions = make_table("prompt_versions", PromptVersion, key=("number",))
+prompt_labels = make_table("prompt_labels", PromptLabel, key=("name",))
+_NEWEST: Final = select(func.max(prompt_versions.c.number))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

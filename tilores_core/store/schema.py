@@ -6,14 +6,16 @@ over as they are. Durations of leases are measured by the database's clock, neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from types import NoneType
+from typing import Annotated, Any, Final, cast, get_args, get_origin, get_type_hints
 
-from sqlalchemy import BigInteger, Column, MetaData, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, MetaData, Table, Text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import SchemaItem
 from sqlalchemy.sql.functions import FunctionElement
 
 from tilores_core.errors import UnstorableTextError
@@ -30,6 +32,34 @@ metadata: Final = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+_TYPES: Final = {bool: Boolean, int: BigInteger, float: Float, str: Text, datetime: BigInteger}
+
+
+def make_table(
+    name: str, kind: type, *more: SchemaItem, key: Collection[str] = ("id",), without: Collection[str] = ()
+) -> Table:
+    """The table of a dataclass: a column for each field, which `repository.read_row` reads back, and `more`.
+
+    The type of a column follows from that of the field, if `Annotated` does not say it: `Annotated[str, String(64)]`.
+    A field `created` with a time is a column `created_ms`; lists and mappings are JSON. `key`: the fields of the
+    primary key; `without`: fields that have no column.
+    """
+    columns = [
+        _make_column(field, hint, is_key=field in key)
+        for field, hint in get_type_hints(kind, include_extras=True).items()
+        if field not in without
+    ]
+    return Table(PREFIX + name, metadata, *columns, *more)
+
+
+def _make_column(field: str, hint: Any, *, is_key: bool) -> Column[Any]:
+    hint, *given = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    kinds = get_args(hint) if NoneType in get_args(hint) else (hint,)
+    stored = given or [_TYPES.get(kinds[0], JSON)]
+    name = f"{field}_ms" if kinds[0] is datetime else field
+    return Column(name, *stored, primary_key=is_key, autoincrement=False, nullable=NoneType in kinds)
 
 
 class now_ms(FunctionElement[int]):
