@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tilores_core.contracts import Change
-from tilores_core.improve.engine import Observation
-from tilores_core.improve.learning import LearningAccumulator, choose_strategy, observations
+from tilores_core.improve.learning import LearningAccumulator, Observation, choose_strategy, observations
 from tilores_core.store.address import store_address
 from tilores_core.store.improvement import StoredCycle
 from tilores_core.store.store import Store

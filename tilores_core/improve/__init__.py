@@ -2,8 +2,8 @@
 
 analysis    training questions without customers' values, with the faults that follow from their scores
 journal     every paid call of a cycle, kept before it counts; what may be spent
-candidates  candidates checked, and scored on training questions by successive halving
-engine      `ContinuousOptimizationEngine`: runs a strategy under the rules that hold for all
+engine      `ContinuousOptimizationEngine`: candidates checked and scored by successive halving, strategies run under
+            the rules that hold for all
 learning    `LearningAccumulator`: what helped and what hurt; `SelfImprovingOptimizer`: apply that first, else explore
 decision    held-out questions decide, always-valid; `AutomatedImprovementDeployment`: a version, and a guarded
             roll-out on live traffic

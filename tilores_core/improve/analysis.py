@@ -11,7 +11,7 @@ from typing import Any, Final
 from tilores_core.contracts import CustomerSource, Fault, ScoredCase
 from tilores_core.quality.evaluation import AnswerResult
 from tilores_core.quality.scoring import GoldenQuestion, Scores
-from tilores_core.statistics import slope
+from tilores_core.statistics import average, slope
 from tilores_core.tracing.redaction import Redactor, values_of
 
 GOOD: Final = 0.9
@@ -162,7 +162,7 @@ def recommendations(phases: Mapping[str, Any]) -> list[str]:
 
 
 def _mean(rows: Sequence[AnswerResult]) -> float:
-    return math.fsum(row.scores.overall if row.scores else 0.0 for row in rows) / len(rows) if rows else 0.0
+    return average([row.scores.overall if row.scores else 0.0 for row in rows])
 
 
 def _names(rows: Sequence[AnswerResult], field: str) -> list[str]:

@@ -1,101 +1,100 @@
-"""Runs a strategy under the rules that hold for all: checked candidates, a budget, training questions alone."""
+"""The search of a cycle: candidates checked, scored on training questions, and a strategy run under the rules that
+hold for all."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Final
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from tilores_core.chat.context.estimate import estimate_tokens
+from tilores_core.chat.prompts import build_prompt
 from tilores_core.contracts import (
+    FAULTS,
     Candidate,
-    Change,
     Lesson,
     OptimizerStrategy,
     ScoredCandidate,
     ScoredCase,
     rank_candidates,
 )
-from tilores_core.errors import BudgetSpentError, ProviderError
-from tilores_core.improve.candidates import CandidateScorer, average
+from tilores_core.errors import BudgetSpentError, InvalidRequestError, ProviderError
+from tilores_core.improve.analysis import score_case
 from tilores_core.improve.journal import CycleJournal, ModelReply, prompt_key
 from tilores_core.improve.strategy_run import StrategyRun, TrainingTask
+from tilores_core.release.prompt_checks import (
+    Check,
+    CopyCheck,
+    check_parts,
+    check_personal,
+    check_texts,
+    check_variables,
+)
+from tilores_core.statistics import average
+
+if TYPE_CHECKING:
+    from tilores_core.improve.parts import CycleQuestions, CycleRequest
 
 log = structlog.get_logger(part="improve")
 
-_MOST_FINDINGS: Final = 50
+_FIRST_RUNG: Final = 0.125
+_FEWEST: Final = 7
+_MOST_AT_ONCE: Final = 200
 _MOST_BEST: Final = 3
 _SHARE_OF_TIME: Final = 0.75
 """Of the time that is left, for the search; the rest is for what comes after it."""
-_LONGEST: Final = 2_000
-_Name = Annotated[str, StringConstraints(max_length=200)]
 Ask = Callable[[str], Awaitable[ModelReply]]
 
 
-class Observation(BaseModel):
-    """What one cycle has measured of one instruction, as it is kept, exported and imported: paired differences of the
-    overall score, by model and by spectrum. `helped` and `hurt` count pairs that changed."""
-
-    model_config = ConfigDict(allow_inf_nan=False, frozen=True)
-
-    cycle: str = Field("", max_length=64)
-    part: str = Field(min_length=1, max_length=_LONGEST)
-    instruction: str = Field(min_length=1, max_length=_LONGEST)
-    fault: str | None = Field(max_length=40)
-    pairs: int
-    total: float
-    squares: float
-    helped: int
-    hurt: int
-    by_model: dict[_Name, float] = {}
-    by_spectrum: dict[_Name, float] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchResult:
-    """What a strategy came to. `best`: the candidates that beat the present prompt on training questions, best first.
-    `rejected`: by check, how many candidates it refused, with one finding each. `ended`: why it ended early."""
-
-    best: tuple[ScoredCandidate, ...] = ()
-    tried: int = 0
-    rejected: tuple[str, ...] = ()
-    gains: tuple[Observation, ...] = ()
-    ended: str = ""
-
-
-@dataclass(kw_only=True)
 class ContinuousOptimizationEngine:
-    """Scores the present prompt, runs a strategy on a `TrainingTask`, and says what it came to.
+    """Scores the present prompt and candidates, and runs a strategy on a `TrainingTask`.
 
-    `ask`: the reflection model, None without one. `baseline`: what candidates are compared with; without scores at
-    first.
+    `max_tokens`: longest prompt. `ask`: the reflection model, None without one. `baseline`: what candidates are
+    compared with; without scores at first.
+
+    `tried`: what was scored, on as many questions as it came to, by `prompt_key`. `rejected`: by the same key, the
+    check that refused a candidate and what it found, never the value.
     """
 
-    scorer: CandidateScorer
-    journal: CycleJournal
-    seed: int
-    lessons: Sequence[Lesson] = ()
-    ask: Ask | None = None
-    baseline: ScoredCandidate = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.baseline = ScoredCandidate(candidate=Candidate(parts=self.scorer.present), score=0.0, tokens=0)
+    def __init__(
+        self,
+        request: CycleRequest,
+        ground: CycleQuestions,
+        journal: CycleJournal,
+        *,
+        max_tokens: int,
+        lessons: Sequence[Lesson] = (),
+        ask: Ask | None = None,
+    ) -> None:
+        self.journal = journal
+        self.seed = request.seed
+        self.lessons = lessons
+        self.ask = ask
+        self.baseline = ScoredCandidate(candidate=Candidate(parts=request.parts), score=0.0, tokens=0)
+        self.tried: dict[str, ScoredCandidate] = {}
+        self.rejected: dict[str, str] = {}
+        self._present = request.parts
+        self._questions = {question.id: question for question in ground.training}
+        self._order = list(self._questions)
+        random.Random(request.seed).shuffle(self._order)  # noqa: S311 - the order of questions
+        self._texts = ground.texts
+        self._copied = CopyCheck(ground.forbidden)
+        self._max_tokens = max_tokens
 
     async def measure_baseline(self) -> None:
-        """Score the present prompt. Raises `BudgetSpentError`, and as `Evaluator.evaluate`."""
-        self.baseline = await self.scorer.score_all(self.baseline.candidate)
+        """Score the present prompt, without the checks. Raises as `CycleJournal.evaluate`."""
+        self.baseline = await self._score(self.baseline.candidate, self._order)
 
-    async def score(self, candidate: Candidate) -> ScoredCandidate | None:
-        """A candidate on all training questions; None when a check rejects it. Raises as `measure_baseline`."""
-        return next(iter(await self.scorer.select([candidate], 1)), None)
-
-    async def run(self, strategy: OptimizerStrategy) -> SearchResult:
+    async def run(self, strategy: OptimizerStrategy) -> tuple[list[ScoredCandidate], str]:
         """Run a strategy to its end, or until the budget or the time is spent or it fails: then the best that was
-        scored counts. Raises what the core raised in its calls: `ConfigError`, `SourceError`, `StoreError`."""
+        scored counts. The candidates that beat the present prompt, best first, and why it ended early.
+
+        Raises what the core raised in its calls: `ConfigError`, `SourceError`, `StoreError`."""
         task = TrainingTask(self)
         wanted, ended = await self._improve(strategy, task)
         if isinstance(task.failure, BudgetSpentError):
@@ -105,12 +104,12 @@ class ContinuousOptimizationEngine:
             log.warning("improve.reflection_failed", error=type(task.failure).__name__)
         elif task.failure is not None:
             raise task.failure
-        tried = self.scorer.tried
-        keys = [prompt_key(one.parts) for one in wanted] if not ended else list(tried)
-        best = [one for key in keys if (one := tried.get(key)) and self.scorer.is_whole(one)]
+        keys = [prompt_key(one.parts) for one in wanted] if not ended else list(self.tried)
+        whole = len(self._order) * len(self.journal.models)
+        best = [one for key in keys if (one := self.tried.get(key)) and len(one.cases) == whole]
         if self.baseline.candidate.changes and not best:
             best = [self.baseline]  # what was learned earlier has improved it already
-        return self.build_result(best, ended)
+        return self.choose_better(best), ended
 
     async def _improve(self, strategy: OptimizerStrategy, task: TrainingTask) -> tuple[Sequence[Candidate], str]:
         """What the strategy found, and why it ended early. It is cancelled when its share of the time is over; one
@@ -131,59 +130,86 @@ class ContinuousOptimizationEngine:
             log.warning("improve.strategy_failed", error=type(error).__name__)
         return (), f"the strategy failed: {type(error).__name__}"  # what a plugin's error says may hold anything
 
-    def build_result(self, best: Sequence[ScoredCandidate], ended: str = "") -> SearchResult:
-        """The best of these that beat the present prompt, with all that was found on the way."""
-        scorer = self.scorer
-        present = prompt_key(scorer.present)
+    def choose_better(self, best: Sequence[ScoredCandidate]) -> list[ScoredCandidate]:
+        """Those of these that beat the present prompt, three at most."""
+        present = prompt_key(self._present)
         better = [
             one
             for one in rank_candidates(best)
             if one.candidate.changes
             and prompt_key(one.candidate.parts) != present
-            and round(one.score, 9) > round(scorer.tried[present].score, 9)
+            and round(one.score, 9) > round(self.tried[present].score, 9)
         ]
-        return SearchResult(
-            best=tuple(better[:_MOST_BEST]),
-            tried=len(scorer.tried) - 1,
-            rejected=tuple(sorted(scorer.rejected.values()))[:_MOST_FINDINGS],
-            gains=_gains(scorer.tried.values()),
-            ended=ended,
+        return better[:_MOST_BEST]
+
+    async def select(self, candidates: Sequence[Candidate], keep: int) -> list[ScoredCandidate]:
+        """The best `keep` of those that pass the checks, by successive halving (Jamieson and Talwalkar, 2016)."""
+        unique = {prompt_key(one.parts): one for one in candidates[:_MOST_AT_ONCE]}
+        left = [one for one in unique.values() if self._passes(one)]
+        count = max(_FEWEST, math.ceil(_FIRST_RUNG * len(self._order)))
+        while len(left) > max(1, keep) and count < len(self._order):
+            ranked = rank_candidates([await self._score(one, self._order[:count]) for one in left])
+            left = [one.candidate for one in ranked[: max(keep, math.ceil(len(ranked) / 2))]]
+            count *= 2
+        return rank_candidates([await self._score(one, self._order) for one in left])[: max(1, keep)]
+
+    async def score_cases(self, candidate: Candidate, ids: Sequence[str]) -> list[ScoredCase]:
+        """A candidate on the training questions with these ids; none when a check rejects it. Raises
+        `InvalidRequestError` for an id that is not one of a training question."""
+        if not self._questions.keys() >= set(ids):
+            raise InvalidRequestError("only training questions can be scored", param="ids")
+        if prompt_key(candidate.parts) != prompt_key(self._present) and not self._passes(candidate):
+            return []
+        return list((await self._score(candidate, list(dict.fromkeys(ids)))).cases)
+
+    async def _score(self, candidate: Candidate, ids: Sequence[str]) -> ScoredCandidate:
+        rows = await self.journal.evaluate(candidate.parts, [self._questions[one] for one in ids])
+        cases = tuple(
+            score_case(row, self._questions[row.question_id], self._texts[row.question_id])
+            for _, row in sorted(rows.items())
         )
+        tokens = estimate_tokens(build_prompt(0, candidate.parts).template)
+        score = average([case.score for case in cases])
+        scored = ScoredCandidate(candidate=candidate, score=score, tokens=tokens, cases=cases)
+        key = prompt_key(candidate.parts)
+        if key not in self.tried or len(self.tried[key].cases) < len(cases):
+            self.tried[key] = scored
+        return scored
 
+    def _passes(self, candidate: Candidate) -> bool:
+        key = prompt_key(candidate.parts)
+        if key in self.rejected:
+            return False
+        refused = next((check for check in self._checks(candidate) if check.ran and not check.passed), None)
+        if refused is not None:
+            self.rejected[key] = f"{refused.name}: {refused.said}"
+            log.warning("improve.candidate_rejected", check=refused.name)
+        return refused is None
 
-def _gains(tried: Iterable[ScoredCandidate]) -> tuple[Observation, ...]:
-    """Of each candidate that differs by one instruction from another one that was scored; a whole part rewritten fits
-    no other prompt."""
-    by_changes = {one.candidate.changes: one for one in tried}
-    gains: dict[Change, Observation] = {}
-    for changes, one in by_changes.items():
-        parent = by_changes.get(changes[:-1]) if changes and len(changes[-1].instruction) <= _LONGEST else None
-        if parent is not None and (gain := _compare(changes[-1], parent.cases, one.cases)).pairs:
-            before = gains.get(changes[-1])
-            if before is None or gain.pairs > before.pairs:
-                gains[changes[-1]] = gain
-    return tuple(gains.values())
-
-
-def _compare(change: Change, before: Sequence[ScoredCase], after: Sequence[ScoredCase]) -> Observation:
-    known = {(case.model, case.id): case.score for case in before}
-    pairs = [(case, case.score - known[case.model, case.id]) for case in after if (case.model, case.id) in known]
-    differences = [difference for _, difference in pairs]
-
-    def means(place: Callable[[ScoredCase], str]) -> dict[str, float]:
-        names = sorted({place(case) for case, _ in pairs})
-        return {name: average([difference for case, difference in pairs if place(case) == name]) for name in names}
-
-    return Observation(
-        **asdict(change),
-        pairs=len(pairs),
-        total=math.fsum(differences),
-        squares=math.fsum(difference * difference for difference in differences),
-        helped=sum(difference > 0 for difference in differences),
-        hurt=sum(difference < 0 for difference in differences),
-        by_model=means(lambda case: case.model),
-        by_spectrum=means(lambda case: case.spectrum),
-    )
+    def _checks(self, candidate: Candidate) -> list[Check]:
+        """What they say names kinds and parts, never what was found."""
+        parts = candidate.parts
+        if parts.keys() != self._present.keys():
+            return [Check(name="parts", passed=False, said="they are not the parts of the present prompt")]
+        try:
+            check_texts(parts)
+        except InvalidRequestError as error:
+            return [Check(name="parts", passed=False, said=error.message)]
+        tokens = estimate_tokens(build_prompt(0, parts).template)
+        honest = all(
+            one.instruction.strip()
+            and one.instruction in parts.get(one.part, "")
+            and (one.fault is None or one.fault in FAULTS)
+            for one in candidate.changes
+        )
+        return [
+            check_parts(parts),
+            check_variables(parts),
+            Check(name="length", passed=tokens <= self._max_tokens, said=f"{tokens} tokens"),
+            check_personal(parts),
+            self._copied.run(parts),
+            Check(name="changes", passed=honest, said="a change that is not in the parts of the candidate"),
+        ]
 
 
 def build_row(one: ScoredCandidate) -> dict[str, Any]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tilores_core.contracts import Change, Lesson, OptimizerStrategy
+from tilores_core.contracts import Change, Lesson, OptimizerStrategy, ScoredCandidate, ScoredCase
 from tilores_core.errors import BudgetSpentError, InvalidRequestError
-from tilores_core.improve.candidates import average
-from tilores_core.improve.engine import ContinuousOptimizationEngine, Observation, SearchResult
-from tilores_core.statistics import Moments
+from tilores_core.statistics import Moments, average
 from tilores_core.statistics.distributions import beta_cdf, normal_quantile
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tilores_core.improve.engine import ContinuousOptimizationEngine
     from tilores_core.store.improvement import Improvement, StoredCycle
 
 _HALF_LIFE_DAYS: Final = 60.0
@@ -35,6 +35,27 @@ _MOST_APPLIED: Final = 12
 _GOOD_ENOUGH: Final = 0.95
 _LARGEST_FILE: Final = 50_000_000
 _MOST_ROWS: Final = 100_000
+_LONGEST: Final = 2_000
+_Name = Annotated[str, StringConstraints(max_length=200)]
+
+
+class Observation(BaseModel):
+    """What one cycle has measured of one instruction, as it is kept, exported and imported: paired differences of the
+    overall score, by model and by spectrum. `helped` and `hurt` count pairs that changed."""
+
+    model_config = ConfigDict(allow_inf_nan=False, frozen=True)
+
+    cycle: str = Field("", max_length=64)
+    part: str = Field(min_length=1, max_length=_LONGEST)
+    instruction: str = Field(min_length=1, max_length=_LONGEST)
+    fault: str | None = Field(max_length=40)
+    pairs: int
+    total: float
+    squares: float
+    helped: int
+    hurt: int
+    by_model: dict[_Name, float] = {}
+    by_spectrum: dict[_Name, float] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +130,41 @@ class LearningAccumulator:
         return await self._store.add_lessons(checked)
 
 
+def measure_gains(tried: Iterable[ScoredCandidate]) -> list[Observation]:
+    """Of each candidate that differs by one instruction from another one that was scored; a whole part rewritten fits
+    no other prompt."""
+    by_changes = {one.candidate.changes: one for one in tried}
+    gains: dict[Change, Observation] = {}
+    for changes, one in by_changes.items():
+        parent = by_changes.get(changes[:-1]) if changes and len(changes[-1].instruction) <= _LONGEST else None
+        if parent is not None and (gain := _compare(changes[-1], parent.cases, one.cases)).pairs:
+            before = gains.get(changes[-1])
+            if before is None or gain.pairs > before.pairs:
+                gains[changes[-1]] = gain
+    return [*gains.values()]
+
+
+def _compare(change: Change, before: Sequence[ScoredCase], after: Sequence[ScoredCase]) -> Observation:
+    known = {(case.model, case.id): case.score for case in before}
+    pairs = [(case, case.score - known[case.model, case.id]) for case in after if (case.model, case.id) in known]
+    differences = [difference for _, difference in pairs]
+
+    def means(place: Callable[[ScoredCase], str]) -> dict[str, float]:
+        names = sorted({place(case) for case, _ in pairs})
+        return {name: average([difference for case, difference in pairs if place(case) == name]) for name in names}
+
+    return Observation(
+        **asdict(change),
+        pairs=len(pairs),
+        total=math.fsum(differences),
+        squares=math.fsum(difference * difference for difference in differences),
+        helped=sum(difference > 0 for difference in differences),
+        hurt=sum(difference < 0 for difference in differences),
+        by_model=means(lambda case: case.model),
+        by_spectrum=means(lambda case: case.spectrum),
+    )
+
+
 def observations(cycle_id: str, at_ms: int, gains: Iterable[Observation]) -> list[dict[str, Any]]:
     """Rows of the store for what a cycle has measured."""
     return [_build_row(at_ms, gain.model_copy(update={"cycle": cycle_id})) for gain in gains]
@@ -139,8 +195,8 @@ class SelfImprovingOptimizer:
     def __init__(self, strategy: OptimizerStrategy) -> None:
         self._strategy = strategy
 
-    async def run(self, engine: ContinuousOptimizationEngine) -> SearchResult:
-        """Raises as `OptimizerStrategy.improve`, but for a spent budget."""
+    async def run(self, engine: ContinuousOptimizationEngine) -> tuple[list[ScoredCandidate], str]:
+        """As `ContinuousOptimizationEngine.run`."""
         present = engine.baseline.candidate
         said = "\n".join(present.parts.values())
         candidate = present.with_change(
@@ -151,15 +207,14 @@ class SelfImprovingOptimizer:
                 if lesson.change.instruction not in said and lesson.change.part in present.parts
             )
         )
-        if candidate.changes:
-            try:
-                scored = await engine.score(candidate)
-            except BudgetSpentError as error:
-                return engine.build_result([], error.message)
-            if scored is not None and scored.score - engine.baseline.score > _LEAST_GAIN:
-                if scored.score >= _GOOD_ENOUGH:
-                    return engine.build_result([scored])
-                engine.baseline = scored  # what the strategy begins with
+        try:
+            scored = await engine.select([candidate], 1) if candidate.changes else []
+        except BudgetSpentError as error:
+            return [], error.message
+        if scored and scored[0].score - engine.baseline.score > _LEAST_GAIN:
+            if scored[0].score >= _GOOD_ENOUGH:
+                return engine.choose_better(scored), ""
+            engine.baseline = scored[0]  # what the strategy begins with
         return await engine.run(self._strategy)
 
 

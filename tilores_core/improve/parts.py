@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter
 
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.contracts import AlertSink, CustomerSource, Lesson, NoAlerts, OptimizerStrategy
+from tilores_core.contracts import AlertSink, CustomerSource, NoAlerts, OptimizerStrategy
 from tilores_core.errors import ConfigError, ProviderError
 from tilores_core.improve.analysis import mask_questions
-from tilores_core.improve.candidates import CandidateScorer
 from tilores_core.improve.decision import AutomatedImprovementDeployment, Thresholds
-from tilores_core.improve.engine import ContinuousOptimizationEngine
-from tilores_core.improve.journal import CycleBudget, CycleJournal, ModelReply
+from tilores_core.improve.journal import CycleBudget, ModelReply
 from tilores_core.quality.questions import GoldenSet, MakeOptions, make_questions
 from tilores_core.quality.scoring import GoldenQuestion
 from tilores_core.release.golden_questions import prompt_cases
@@ -115,22 +113,9 @@ class CycleParts:
         texts = await mask_questions(self.source, training)
         return CycleQuestions(golden, training, texts, await prompt_cases(self.source, asked))
 
-    def build_engine(
-        self, request: CycleRequest, ground: CycleQuestions, journal: CycleJournal, lessons: Sequence[Lesson]
-    ) -> ContinuousOptimizationEngine:
-        scorer = CandidateScorer(
-            request.parts,
-            questions=ground.training,
-            texts=ground.texts,
-            journal=journal,
-            forbidden=ground.forbidden,
-            max_tokens=self.max_tokens,
-            seed=request.seed,
-        )
-        ask = self.ask or (None if self.reflection_model is None else self._ask_model)
-        return ContinuousOptimizationEngine(
-            scorer=scorer, journal=journal, seed=request.seed, lessons=lessons, ask=ask
-        )
+    def __post_init__(self) -> None:
+        if self.ask is None and self.reflection_model is not None:
+            self.ask = self._ask_model
 
     async def _ask_model(self, prompt: str) -> ModelReply:
         models, name = self.engine.models, self.engine.models.resolve(self.reflection_model)

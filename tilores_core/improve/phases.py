@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 from tilores_core.contracts import Candidate, ScoredCandidate, rank_candidates
 from tilores_core.errors import BudgetSpentError, ConfigError
 from tilores_core.improve.analysis import baseline_output, opportunities, recommendations, trends
-from tilores_core.improve.candidates import average
 from tilores_core.improve.decision import Decision, HeldOutTest, question_differences
-from tilores_core.improve.engine import build_row
+from tilores_core.improve.engine import ContinuousOptimizationEngine, build_row
 from tilores_core.improve.journal import CycleJournal
-from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer, observations
+from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer, measure_gains, observations
 from tilores_core.improve.parts import CycleParts, CycleQuestions, CycleRequest
 from tilores_core.quality.evaluation import Evaluator, compare
+from tilores_core.statistics import average
 
 if TYPE_CHECKING:
     from tilores_core.store.improvement import Improvement, StoredCycle
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PHASES: Final = ("baseline", "trends", "opportunities", "generation", "validation", "recommendations")
 _LOOKS: Final = 4
 _FEWEST_IN_A_LOOK: Final = 20
+_MOST_FINDINGS: Final = 50
 Progress = Callable[[str, int], None]
 
 
@@ -113,24 +114,32 @@ class CycleWork:
             models=self.request.models, spectrums=self.request.spectrums, now_ms=at_ms
         )
         lessons = [one.lesson for one in known]
-        engine = self._parts.build_engine(self.request, self._ground, self.journal, lessons)
+        engine = ContinuousOptimizationEngine(
+            self.request,
+            self._ground,
+            self.journal,
+            max_tokens=self._parts.max_tokens,
+            lessons=lessons,
+            ask=self._parts.ask,
+        )
         asked, models = self._ground.sizes, len(self.request.models)
         # Three candidates on validation questions; the winner and the present prompt on held-out ones.
         self.journal.reserved = models * (3 * asked["validation"] + 2 * asked["held-out"])
         await engine.measure_baseline()
         present = engine.baseline.score
-        found = await SelfImprovingOptimizer(self._parts.strategy_of(self.request.strategy)).run(engine)
-        self._lessons = observations(self._cycle.id, at_ms, found.gains)
+        found, ended = await SelfImprovingOptimizer(self._parts.strategy_of(self.request.strategy)).run(engine)
+        gains = measure_gains(engine.tried.values())
+        self._lessons = observations(self._cycle.id, at_ms, gains)
         self.journal.reserved = 0
         try:
-            best, validated = await self._choose(found.best)
+            best, validated = await self._choose(found)
         except BudgetSpentError:
-            best, validated = found.best[0], {}
+            best, validated = found[0], {}
         return {
-            "tried": found.tried,
-            "rejected": list(found.rejected),
-            "ended": found.ended,
-            "learned": len(found.gains),
+            "tried": len(engine.tried) - 1,
+            "rejected": sorted(engine.rejected.values())[:_MOST_FINDINGS],
+            "ended": ended,
+            "learned": len(gains),
             "training": {"present": present, "best": best.score if best else None},
             "validation": validated,
             "winner": None if best is None else build_row(best),

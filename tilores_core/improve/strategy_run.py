@@ -50,11 +50,11 @@ class TrainingTask:
 
     async def score(self, candidates: Sequence[Candidate], *, keep: int = 1) -> list[ScoredCandidate]:
         """As `OptimizerTask` says."""
-        return await self._call(self._engine.scorer.select(candidates, keep))
+        return await self._call(self._engine.select(candidates, keep))
 
     async def evaluate(self, candidate: Candidate, ids: Sequence[str]) -> list[ScoredCase]:
         """As `OptimizerTask` says."""
-        return await self._call(self._engine.scorer.score_cases(candidate, ids))
+        return await self._call(self._engine.score_cases(candidate, ids))
 
     async def reflect(self, prompt: str) -> str:
         """As `OptimizerTask` says."""

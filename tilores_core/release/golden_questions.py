@@ -7,7 +7,6 @@ Two sets: the held-out questions, which nothing that improves prompts has seen, 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import CustomerSource, Prompt
 from tilores_core.errors import ConfigError, ProviderUnavailableError
 from tilores_core.release.prompt_checks import PromptCase, PromptEvaluation
+from tilores_core.statistics import average
 
 if TYPE_CHECKING:
     from tilores_core.quality.scoring import GoldenQuestion
@@ -70,9 +70,9 @@ class GoldenQuestions:
         # Of the few others, a call that got no answer counts as a wrong one.
         scores = {result.question_id: result.scores.overall if result.scores else 0.0 for result in run.results}
         return PromptEvaluation(
-            score=_mean([*scores.values()]),
+            score=average([*scores.values()]),
             questions=len(scores),
-            by_set={name: _mean([scores[question.id] for question in asked]) for name, asked in sets.items()},
+            by_set={name: average([scores[question.id] for question in asked]) for name, asked in sets.items()},
         )
 
     async def _make(self) -> Mapping[str, tuple[GoldenQuestion, ...]]:
@@ -92,7 +92,3 @@ class GoldenQuestions:
         if not self._sets:
             raise ConfigError("there are no golden questions", where="[use] source", fix="check the customer source")
         return self._sets
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    return math.fsum(value or 0.0 for value in values) / len(values) if values else 0.0

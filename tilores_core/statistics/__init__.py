@@ -17,7 +17,12 @@ from tilores_core.statistics.comparisons import (
     sample_size as sample_size,
     slope as slope,
 )
-from tilores_core.statistics.moments import Cuped as Cuped, Moments as Moments, adjust_arms as adjust_arms
+from tilores_core.statistics.moments import (
+    Cuped as Cuped,
+    Moments as Moments,
+    adjust_arms as adjust_arms,
+    average as average,
+)
 from tilores_core.statistics.sequential import (
     FloorTest as FloorTest,
     MeanSPRT as MeanSPRT,
