@@ -103,7 +103,7 @@ class CycleJournal:
             subject = prompt_key(present)
             self._used.update(key for key in self.known if key[0] == subject)
 
-    async def add(self, subject: str, calls: Mapping[str, Mapping[str, Any]]) -> None:
+    async def _add(self, subject: str, calls: Mapping[str, Mapping[str, Any]]) -> None:
         """Returns when they are committed."""
         await self._store.add_calls(self._cycle_id, subject, calls)
         self.known.update({(subject, key): dict(body) for key, body in calls.items()})
@@ -120,20 +120,27 @@ class CycleJournal:
         plan = EvaluationPlan(
             models=self.models, questions=asked, prompt=build_prompt(0, parts), seed=self._seed, purpose=purpose
         )
-        cells = [(model, question.id) for question in asked for model in self.models]
-        self._require(sum((subject, cell_key(*cell)) not in self._used for cell in cells))
+        keys = [(subject, cell_key(model, question.id)) for question in asked for model in self.models]
+        self._require(sum(key not in self._used for key in keys))
         left = None if self._budget.dollars is None else max(0.0, self._budget.dollars - self.spent.dollars)
-        answers = PromptAnswers(self, subject, {cell_key(*cell) for cell in cells})
+
+        def list_known() -> list[dict[str, Any]]:
+            return [self.known[key] for key in keys if key in self.known]
+
+        async def keep(rows: Iterable[Mapping[str, Any]]) -> None:  # but for errors: they are asked again
+            good = {cell_key(row["model"], row["question_id"]): row for row in rows if row["error"] is None}
+            await self._add(subject, good)
+
         limit = asyncio.timeout(self.seconds_left)
         try:
             async with limit:
                 run = await self._evaluator.evaluate(
-                    plan, budget=Budget(dollars=left), run_id=subject, answers=answers
+                    plan, budget=Budget(dollars=left), run_id=subject, finished=list_known(), keep=keep
                 )
         except TimeoutError:
             if not limit.expired():
                 raise
-            self._use(subject, map(AnswerResult.of_row, await answers.load()))
+            self._use(subject, map(AnswerResult.of_row, list_known()))
             raise self._time_over() from None
         self._use(subject, run.results)
         if run.state == "stopped":
@@ -147,7 +154,7 @@ class CycleJournal:
         key = f"{digest}-{number}"
         self._require(1)
         if (_REFLECTION, key) not in self.known:
-            await self.add(_REFLECTION, {key: asdict(await ask(prompt))})
+            await self._add(_REFLECTION, {key: asdict(await ask(prompt))})
         reply = ModelReply(**self.known[_REFLECTION, key])
         self.spent.reflections += 1
         self._count(reply.tokens, reply.dollars)
@@ -186,23 +193,6 @@ class CycleJournal:
     def _spent(self, message: str, setting: str) -> BudgetSpentError:
         self.ended = message
         return BudgetSpentError(message, fix=f"raise [improve] {setting}")
-
-
-class PromptAnswers:
-    """The answers of one prompt in the journal, `wanted` by `cell_key`. Errors are not kept: they are asked again."""
-
-    def __init__(self, journal: CycleJournal, subject: str, wanted: set[str]) -> None:
-        self._journal = journal
-        self._subject = subject
-        self._wanted = wanted
-
-    async def load(self) -> list[dict[str, Any]]:
-        known = self._journal.known
-        return [known[self._subject, key] for key in self._wanted if (self._subject, key) in known]
-
-    async def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        finished = {cell_key(row["model"], row["question_id"]): row for row in rows if row["error"] is None}
-        await self._journal.add(self._subject, finished)
 
 
 def prompt_key(parts: Mapping[str, str]) -> str:

@@ -3,8 +3,7 @@
 plan        what is asked: models, questions, prompt, seed; what may be spent; what a person asks for by names
 results     one answer's result; the table with its intervals; two runs on the same questions compared
 asking      one question to one model; a second scorer
-journal     finished calls, kept in the store before they count
-evaluator   `Evaluator`: asks, scores, keeps
+evaluator   `Evaluator`: asks, scores, keeps each finished call before it counts
 queue       what the worker process is asked for
 shown, page text, JSON, JUnit; the HTML page
 """

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
@@ -14,7 +15,6 @@ from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import CustomerSource, Prompt, Turn, current_purpose
 from tilores_core.errors import ConfigError
 from tilores_core.quality.evaluation.asking import Note, QuestionAsker
-from tilores_core.quality.evaluation.journal import Journal, KeepsAnswers, RunAnswers
 from tilores_core.quality.evaluation.plan import (
     ANSWER_TOKENS,
     Budget,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(part="quality")
 
 Progress = Callable[[int, int], None]
+Row = Mapping[str, Any]
+"""Of `AnswerResult`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,28 +138,29 @@ class Evaluator:
         progress: Progress | None = None,
         resume: bool = True,
         run_id: str | None = None,
-        answers: KeepsAnswers | None = None,
+        finished: Iterable[Row] = (),
+        keep: Callable[[Iterable[Row]], Awaitable[None]] | None = None,
     ) -> Evaluation:
         """Ask what the plan says, within the budget; `resume`: go on with an interrupted run of the same plan.
 
-        `run_id`: of a run that the store has already; what it has finished is not asked again. `answers`: where the
-        answers are kept instead of a run of the store. `progress` gets how many answers there are and how many there
-        are to be.
+        `run_id`: of a run that the store has already; what it has finished is not asked again. `keep`: keeps answers
+        instead of a run of the store, and has `finished` these. `progress` gets how many answers there are and how
+        many there are to be.
         Raises `ConfigError` for a plan that cannot be run, `UnknownModelError`, `SourceError`, `StoreError`.
         """
         prompt, begun = self._prompt(plan), time.monotonic()
         digest = plan.digest(prompt.version)
-        keeps = None if answers is not None or self._store is None else (await self._store.get()).evaluations
+        keeps = None if keep is not None or self._store is None else (await self._store.get()).evaluations
         if keeps is not None:
             run_id = await self._begin(keeps, plan, prompt, digest, run_id=run_id, resume=resume)
-            answers = RunAnswers(keeps, run_id)
+            finished, keep = await keeps.results(run_id), partial(keeps.add, run_id)
         run_id = run_id or new_run_id()
-        finished = {} if answers is None else _without_errors(await answers.load())
+        known = _without_errors(finished)
         spending = Spending(budget or Budget(), await self._prices(plan, prompt, budget or Budget()))
-        results = dict(finished)
-        work = ((m, q) for q in plan.questions for m in plan.models if (m, q.id) not in finished)
+        results = dict(known)
+        work = ((m, q) for q in plan.questions for m in plan.models if (m, q.id) not in known)
         stopped = False
-        journal = Journal(answers)
+        journal = None if keep is None else _Journal(keep)
 
         async def ask(pending: Iterator[tuple[str, GoldenQuestion]]) -> None:
             nonlocal stopped
@@ -166,7 +169,8 @@ class Evaluator:
                     stopped = True
                     return
                 result = await self._asker.ask(plan, prompt, model, question, spending)
-                await journal.add(result)
+                if journal is not None:
+                    await journal.add(result)
                 results[model, question.id] = result
                 if progress is not None:
                     progress(len(results), plan.calls)
@@ -187,7 +191,7 @@ class Evaluator:
             prompt_version=prompt.version,
             results=tuple(results[key] for key in sorted(results)),
             planned=plan.calls,
-            resumed=len(finished),
+            resumed=len(known),
             calls=spending.calls,
             dollars=spending.dollars,
             seconds=time.monotonic() - begun,
@@ -253,6 +257,31 @@ class Evaluator:
         return prices.get
 
 
+class _Journal:
+    """Keeps results in groups: a caller that adds one continues when it is kept.
+
+    Callers that come while a group is being written are the next group.
+    """
+
+    def __init__(self, keep: Callable[[Iterable[Row]], Awaitable[None]]) -> None:
+        self._keep = keep
+        self._waiting: list[AnswerResult] = []
+        self._writing = asyncio.Lock()
+
+    async def add(self, result: AnswerResult) -> None:
+        """Raises `StoreError`."""
+        self._waiting.append(result)
+        async with self._writing:
+            group, self._waiting = self._waiting, []
+            if not group:  # the caller before has written it
+                return
+            try:
+                await self._keep([one.row() for one in group])
+            except BaseException:
+                self._waiting = group + self._waiting  # its other callers write it, or fail as this one
+                raise
+
+
 def _options(plan: EvaluationPlan) -> dict[str, Any]:
     """A plan as listings of runs show it."""
     return {
@@ -268,7 +297,7 @@ def _options(plan: EvaluationPlan) -> dict[str, Any]:
     }
 
 
-def _without_errors(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], AnswerResult]:
+def _without_errors(rows: Iterable[Row]) -> dict[tuple[str, str], AnswerResult]:
     results = [AnswerResult.of_row(row) for row in rows]
     return {(result.model, result.question_id): result for result in results if result.error is None}
 
