@@ -18,10 +18,10 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+import alembic.command  # noqa: F401 - once, for all that are forked
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-import tilores_core.store.upgrade  # noqa: F401 - once, for all that are forked
 from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.contracts import Prompt
 from tilores_core.release import ProductionPromptManager, PromptCase, PromptEvaluation

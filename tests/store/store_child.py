@@ -16,7 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-import tilores_core.store.upgrade  # noqa: F401 - once, for all that are forked
+import alembic.command  # noqa: F401 - once, for all that are forked
+
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.store import Store
 

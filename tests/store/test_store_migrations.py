@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from tests.store.postgres_server import NewAddress, PostgresServer
 from tilores_core.errors import NewerSchemaError
-from tilores_core.store import upgrade
+from tilores_core.store import migrate
 from tilores_core.store.address import Address
 from tilores_core.store.migrate import HEAD, REVISIONS, VERSION_TABLE
 from tilores_core.store.store import Store, metadata, read_revision
@@ -69,7 +69,7 @@ def _holds(there: dict[str, Any], row: dict[str, Any]) -> bool:
 
 
 def test_the_revisions_are_a_line_and_the_program_knows_them() -> None:
-    scripts = ScriptDirectory.from_config(upgrade.alembic_config())
+    scripts = ScriptDirectory.from_config(migrate.alembic_config())
     walked = [script.revision for script in scripts.walk_revisions()][::-1]
     assert tuple(walked) == REVISIONS
     assert scripts.get_heads() == [HEAD]
@@ -80,7 +80,7 @@ def test_each_migration_leaves_what_the_code_before_it_uses() -> None:
     before: dict[str, dict[str, tuple[str, bool]]] = {}
     with create_engine("sqlite://", poolclass=NullPool).connect() as connection:  # closed with the block
         for revision in REVISIONS:
-            upgrade.upgrade(connection, revision)
+            migrate.upgrade(connection, revision)
             after = _columns(connection)
             for table, columns in before.items():
                 assert columns.items() <= after[table].items(), f"{revision} changes {table}"
@@ -131,7 +131,7 @@ async def test_the_migrations_make_what_a_new_database_has(store: Store) -> None
         assert await connection.run_sync(_differences) == []
         await connection.run_sync(metadata.drop_all)
         await connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
-        await connection.run_sync(upgrade.upgrade)
+        await connection.run_sync(migrate.upgrade)
         assert await connection.run_sync(_described) == new
         await connection.execute(text("ALTER TABLE tilores_leases ADD COLUMN more INTEGER"))
         assert await connection.run_sync(_differences), "it would see a difference"
@@ -158,8 +158,8 @@ async def test_a_migration_that_fails_changes_nothing(
         raise LookupError
 
     _load(REVISIONS[0], address, request)
-    real: Callable[[Connection], None] = upgrade.upgrade
-    monkeypatch.setattr(upgrade, "upgrade", half)
+    real: Callable[[Connection], None] = migrate.upgrade
+    monkeypatch.setattr(migrate, "upgrade", half)
     with pytest.raises(LookupError):
         await Store.open(address)
     assert await read_revision(address) == REVISIONS[0]

@@ -5,7 +5,7 @@
     schema.py       the metadata that every table is part of, the database's clock, insert-or-update
     repository.py   what the repositories share
     changes.py  leases.py  jobs.py  worker_reports.py  prompts.py  audit.py    tables and their repositories
-    migrate.py, upgrade.py, migrations/     from any released schema to this one, under a lock
+    migrate.py, migrations/     from any released schema to this one, under a lock
     store.py        all of it together; transfer.py writes and reads it as JSON lines
     lazy.py         opened when first needed; topics.py has what others name or hand over before that
 

@@ -9,7 +9,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 import structlog
 from sqlalchemy import BigInteger, Column, String, Table, select
@@ -81,17 +80,11 @@ class ChangeFeed:
         self.failing_since: float | None = None
         """`time.monotonic()` of the first of the polls that failed in a row; None when the last one did not."""
 
-    def listen(self, topic: str, listener: Listener) -> Callable[[], None]:
-        """Call `listener`, which must be quick, on the event loop. Returns a function that ends it."""
+    def listen(self, topic: str, listener: Listener) -> None:
+        """Call `listener`, which must be quick, on the event loop."""
         self._listeners.setdefault(topic, []).append(listener)
         if topic in self._known:
             _notify(topic, listener, self._known[topic])
-
-        def end() -> None:
-            with suppress(ValueError):
-                self._listeners[topic].remove(listener)
-
-        return end
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._watch(), name="tilores change feed")

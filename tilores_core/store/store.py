@@ -4,47 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Final
 
 from tilores_core.store import transfer
 from tilores_core.store.address import Address
-from tilores_core.store.alert_deliveries import Deliveries, alert_deliveries
-from tilores_core.store.alert_silences import Silences, alert_silences
-from tilores_core.store.alerts import Alerts, alerts
-from tilores_core.store.audit import AuditLog, audit
-from tilores_core.store.changes import Changes, changes
-from tilores_core.store.collected_questions import CollectedQuestions, collected_questions
+from tilores_core.store.alert_deliveries import Deliveries
+from tilores_core.store.alert_silences import Silences
+from tilores_core.store.alerts import Alerts
+from tilores_core.store.audit import AuditLog
+from tilores_core.store.changes import Changes
+from tilores_core.store.collected_questions import CollectedQuestions
 from tilores_core.store.database import Database, Limits, make_file
-from tilores_core.store.evaluations import Evaluations, evaluation_results, evaluation_runs
-from tilores_core.store.experiments import Experiments, experiment_sums, experiments
-from tilores_core.store.feedback import FeedbackQueue, waiting_feedback
-from tilores_core.store.healing import Healing, healing_episodes, health_signals
-from tilores_core.store.improvement import Improvement, improve_calls, improve_cycles, improve_lessons
-from tilores_core.store.jobs import Jobs, jobs
-from tilores_core.store.leases import Leases, leases
-from tilores_core.store.migrate import HEAD, REVISIONS as KNOWN, current_revision, migrate, newer
-from tilores_core.store.prompts import Prompts, prompt_labels, prompt_versions
-from tilores_core.store.quality_states import QualityStates, quality_states
+from tilores_core.store.evaluations import Evaluations
+from tilores_core.store.experiments import Experiments
+from tilores_core.store.feedback import FeedbackQueue
+from tilores_core.store.healing import Healing
+from tilores_core.store.improvement import Improvement
+from tilores_core.store.jobs import Jobs
+from tilores_core.store.leases import Leases
+from tilores_core.store.migrate import HEAD, known_revision, migrate
+from tilores_core.store.prompts import Prompts
+from tilores_core.store.quality_states import QualityStates
 from tilores_core.store.rollouts import Rollouts
 from tilores_core.store.schema import metadata
-from tilores_core.store.score_windows import ScoreWindows, score_log, score_windows
-from tilores_core.store.worker_reports import WarmedKeys, WorkerReports, warmed_entries, worker_reports
-
-TABLES: Final = (
-    *(alerts, alert_deliveries, alert_silences),
-    audit,
-    changes,
-    collected_questions,
-    *(evaluation_results, evaluation_runs),
-    *(experiments, experiment_sums),
-    *(healing_episodes, health_signals),
-    *(improve_calls, improve_cycles, improve_lessons),
-    jobs,
-    leases,
-    *(prompt_labels, prompt_versions),
-    *(quality_states, score_log, score_windows, waiting_feedback),
-    *(warmed_entries, worker_reports),
-)
+from tilores_core.store.score_windows import ScoreWindows
+from tilores_core.store.worker_reports import WarmedKeys, WorkerReports
 
 
 class Store:
@@ -117,12 +100,9 @@ async def read_revision(address: Address, limits: Limits | None = None) -> str |
     database = Database(address, limits)
     try:
         async with database.read() as connection:
-            found = await current_revision(connection)
+            return await known_revision(connection, address)
     finally:
         await database.aclose()
-    if found is not None and found not in KNOWN:
-        raise newer(address, found)
-    return found
 
 
-__all__ = ["HEAD", "TABLES", "Store", "metadata", "read_revision"]
+__all__ = ["HEAD", "Store", "metadata", "read_revision"]

@@ -1,4 +1,4 @@
-"""Run by Alembic for every command, with the connection that upgrade.py hands over."""
+"""Run by Alembic for every command, with the connection that migrate.py hands over."""
 
 from __future__ import annotations
 
