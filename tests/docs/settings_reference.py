@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from tilores_core.cli.plugin_tables import settings_rows
+from tilores_core.cli.plugins import settings_rows
 from tilores_core.host.host import PluginHost
 from tilores_core.settings import Config, Environment
 from tilores_core.settings.loader import PACKAGED, LoadedConfig, load_config

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tilores_core.cli.options import JsonOption, asynchronous, get_options, get_user
-from tilores_core.cli.output import emit
+from tilores_core.cli.options import Commands, Options, get_user
+from tilores_core.cli.output import Output
 
 if TYPE_CHECKING:
     from tilores_core.alerts.desk import AlertDesk
     from tilores_core.settings import Environment, LoadedConfig
 
-app = typer.Typer(name="alerts", no_args_is_help=True, pretty_exceptions_enable=False)
+app = Commands("alerts")
 
 _SeverityOption = Annotated[
     Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO"],
@@ -26,49 +26,43 @@ Fingerprint = Annotated[str, typer.Argument(metavar="ALERT", help="Its fingerpri
 
 
 @app.command("list")
-@asynchronous
 async def list_alerts(
-    ctx: typer.Context,
+    options: Options,
     everything: Annotated[bool, typer.Option("--all", help="Resolved ones as well.")] = False,
     silences: Annotated[bool, typer.Option("--silences", help="List the silences in force instead.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="List at most so many.")] = 100,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """List open alerts, the one that was raised last first."""
-    async with _open_desk(ctx) as desk:
+    async with _open_desk(options) as desk:
         found = await (desk.silences() if silences else desk.list_alerts(everything=everything, limit=limit))
-    lines = map(_silence_line if silences else _line, found)
-    emit(found, "\n".join(lines) or "there is none", as_json=json)
+    lines = [_silence_line(one) if silences else _line(one) for one in found]
+    return Output(found, *lines or ("there is none",))
 
 
 @app.command()
-@asynchronous
-async def show(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
+async def show(options: Options, alert: Fingerprint) -> Output:
     """Show one alert and what became of its messages."""
-    async with _open_desk(ctx) as desk:
-        _show(await desk.show(alert), as_json=json)
+    async with _open_desk(options) as desk:
+        return _output(await desk.show(alert))
 
 
 @app.command()
-@asynchronous
-async def ack(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
+async def ack(options: Options, alert: Fingerprint) -> Output:
     """Acknowledge an alert. It is neither repeated nor escalated then."""
-    async with _open_desk(ctx) as desk:
-        _show(await desk.acknowledge(alert, get_user()), as_json=json)
+    async with _open_desk(options) as desk:
+        return _output(await desk.acknowledge(alert, get_user()))
 
 
 @app.command()
-@asynchronous
-async def resolve(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
+async def resolve(options: Options, alert: Fingerprint) -> Output:
     """End an alert. It opens again when it is raised again."""
-    async with _open_desk(ctx) as desk:
-        _show(await desk.resolve(alert), as_json=json)
+    async with _open_desk(options) as desk:
+        return _output(await desk.resolve(alert))
 
 
 @app.command()
-@asynchronous
 async def silence(
-    ctx: typer.Context,
+    options: Options,
     alert: Annotated[
         str | None, typer.Argument(metavar="[ALERT]", help="Fingerprint, or the beginning of it.")
     ] = None,
@@ -86,14 +80,12 @@ async def silence(
     spectrum: Annotated[str | None, typer.Option(metavar="ID", help="Spectrum.")] = None,
     comment: Annotated[str, typer.Option(metavar="TEXT", help="Why.")] = "",
     end: Annotated[str | None, typer.Option(metavar="ID", help="End this silence instead.")] = None,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Keep alerts that match from being sent. It lasts for a time, or until one clears."""
-    async with _open_desk(ctx) as desk:
+    async with _open_desk(options) as desk:
         if end is not None:
             await desk.end_silence(end)
-            emit({"ended": end}, f"silence {end} has ended", as_json=json)
-            return
+            return Output({"ended": end}, f"silence {end} has ended")
         made = await desk.silence(
             owner=get_user(),
             minutes=minutes,
@@ -107,24 +99,22 @@ async def silence(
             model=model,
             spectrum=spectrum,
         )
-    emit(made, _silence_line(made), as_json=json)
+    return Output(made, _silence_line(made))
 
 
 @app.command("test")
-@asynchronous
 async def send(
-    ctx: typer.Context,
+    options: Options,
     channel: Annotated[
         str | None, typer.Option(metavar="NAME", help="One channel; default: all of [use] alerts.")
     ] = None,
     severity: _SeverityOption = "INFO",
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Send a test message from here. Exit code 1 when a channel did not take it."""
     from tilores_core.alerts.desk import AlertDesk, send_test
     from tilores_core.alerts.system import build_channels
 
-    async with get_options(ctx).open_host() as host:
+    async with options.open_host() as host:
         AlertDesk.check_channel(host.config.use.alerts, channel)
         built = {name: one for name, one in build_channels(host).items() if channel is None or name == channel}
         results = await send_test(built, severity, host.config.alerts.send_seconds)
@@ -132,17 +122,14 @@ async def send(
             off = host.disabled_roles.get(f"alerts/{name}", "it is not active")
             results.setdefault(name, " ".join(off.split()))
     lines = [f"{name}: {'sent' if error is None else f'failed: {error}'}" for name, error in results.items()]
-    emit(results, "\n".join(lines), as_json=json)
-    if any(error is not None for error in results.values()):
-        raise typer.Exit(1)
+    return Output(results, *lines, failed=any(error is not None for error in results.values()))
 
 
 @asynccontextmanager
-async def _open_desk(ctx: typer.Context) -> AsyncIterator[AlertDesk]:
+async def _open_desk(options: Options) -> AsyncIterator[AlertDesk]:
     from tilores_core.alerts.desk import AlertDesk
     from tilores_core.settings import load_config
 
-    options = get_options(ctx)
     environment = options.environment()
     loaded = load_config(environment.config)
     async with options.open_store() as store:
@@ -181,7 +168,7 @@ def _silence_line(one: Mapping[str, Any]) -> str:
     return f"{one['id']}  {matches}  {begin}{end}  {one['comment']}".rstrip()
 
 
-def _show(one: Mapping[str, Any], *, as_json: bool) -> None:
+def _output(one: Mapping[str, Any]) -> Output:
     facts = {name: one[name] for name in ("kind", "source", "model", "spectrum", "prompt_version") if one[name]}
     facts |= {**one["labels"], **{name: f"{value:g}" for name, value in one["values"].items()}}
     facts |= {"first": _format_time(one["first_at"]), "last": _format_time(one["last_at"])}
@@ -194,4 +181,4 @@ def _show(one: Mapping[str, Any], *, as_json: bool) -> None:
             f"  {delivery['channel']}: {delivery['reason']}, {delivery['state']} after {delivery['attempts']} "
             f"attempts{tail}"
         )
-    emit(one, "\n".join(lines), as_json=as_json)
+    return Output(one, *lines)

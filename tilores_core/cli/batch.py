@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilores_core.cli.batch_display import BatchDisplay, choose_display
-from tilores_core.cli.options import JsonOption, ModelOption, get_options
+from tilores_core.cli.options import JsonOption, ModelOption, Options
 
 if TYPE_CHECKING:
     from tilores_core.host.host import PluginHost
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def batch(
-    ctx: typer.Context,
+    options: Options,
     source: Annotated[
         Path, typer.Argument(metavar="IN", exists=True, dir_okay=False, help="The questions: JSON lines, or CSV.")
     ],
@@ -47,7 +47,6 @@ def batch(
     from tilores_core.worker.batches import build_batch
 
     check_paths(source, output)
-    options = get_options(ctx)
     host = options.host()
     pool = _pool(host)
     shown = choose_display(json=json)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.options import AdminKeyOption, JsonOption, Options, UrlOption, asynchronous, get_options
-from tilores_core.cli.output import columns, emit
+from tilores_core.cli.options import AdminKeyOption, Commands, JsonOption, Options, UrlOption
+from tilores_core.cli.output import Output, columns
 from tilores_core.errors import TiloresError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tilores_core.hookspecs import Spec
     from tilores_core.host.host import PluginHost
 
-app = typer.Typer(name="cache", no_args_is_help=True, pretty_exceptions_enable=False)
+app = Commands("cache")
 
 _TIER = ("entries", "bytes", "hits", "misses", "promotions", "evictions", "errors", "breaker", "p50_us", "p99_us")
 _IN_TIER = ("hits", "misses", "stores", "promotions", "damaged")
@@ -34,26 +34,24 @@ NAMESPACES = ("answers", "mentions", "customers", "fingerprints", "schemas")
 
 
 @app.command()
-@asynchronous
 async def stats(
-    ctx: typer.Context, url: UrlOption = None, admin_key: AdminKeyOption = None, as_json: JsonOption = False
-) -> None:
+    options: Options, url: UrlOption = None, admin_key: AdminKeyOption = None, json: JsonOption = False
+) -> Output:
     """Statistics of each tier and namespace."""
     if url is not None:
-        figures = await _server(ctx, url, admin_key).get("/admin/cache", "tiers", "namespaces")
+        figures = await _server(options, url, admin_key).get("/admin/cache", "tiers", "namespaces")
     else:
-        async with open_cache(get_options(ctx)) as (cache, _):
+        async with open_cache(options) as (cache, _):
             figures = await cache.stats()
         figures["tiers"] = {label: tier for label, tier in figures["tiers"].items() if tier["breaker"] is not None}
-    emit(figures, _tables(figures), as_json=as_json)
-    if url is None and not as_json:
+    if url is None and not json:
         typer.echo("Hits and misses are counted by each server: --url asks one.", err=True)
+    return Output(figures, _tables(figures))
 
 
 @app.command()
-@asynchronous
 async def invalidate(
-    ctx: typer.Context,
+    options: Options,
     customer: Annotated[
         str | None, typer.Option(metavar="ID", help="All that is remembered about one customer.")
     ] = None,
@@ -63,8 +61,7 @@ async def invalidate(
     key: Annotated[str | None, typer.Option(metavar="KEY", help="One entry, as namespace:digest.")] = None,
     url: UrlOption = None,
     admin_key: AdminKeyOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Remove one customer, one namespace or one key."""
     given = {"customer_id": customer, "namespace": namespace, "key": key}
     what = {name: value for name, value in given.items() if value is not None}
@@ -78,51 +75,49 @@ async def invalidate(
         if match := nearest(namespace, NAMESPACES):  # any other may be a plugin's
             raise typer.BadParameter(f"there is no '{namespace}'; did you mean '{match}'?", param_hint="--namespace")
     if url is not None:
-        removed = (await _server(ctx, url, admin_key).post("/admin/cache/invalidate", what, "removed"))["removed"]
+        removed = (await _server(options, url, admin_key).post("/admin/cache/invalidate", what, "removed"))["removed"]
     else:
         from tilores_core.cache.keys import customer_tags
 
-        async with open_cache(get_options(ctx)) as (cache, _):
+        async with open_cache(options) as (cache, _):
             removed = await cache.invalidate(
                 keys=(key,) if key else (), tags=customer_tags(customer, ()), namespace=namespace
             )
-    _say(removed, as_json=as_json)
+    return _output(removed)
 
 
 @app.command()
-@asynchronous
 async def clear(
-    ctx: typer.Context,
+    options: Options,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     url: UrlOption = None,
     admin_key: AdminKeyOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Remove everything. Asks first."""
     if not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter("there is no terminal to confirm on", param_hint="--yes")
         typer.confirm("Remove everything from the cache?", abort=True, err=True)
     if url is not None:
-        server = _server(ctx, url, admin_key)
+        server = _server(options, url, admin_key)
         found = await server.get("/admin/cache", "namespaces")
         removed = 0
         for name in sorted({*NAMESPACES, *found["namespaces"]}):  # plugins' own as well
             removed += (await server.post("/admin/cache/invalidate", {"namespace": name}, "removed"))["removed"]
     else:
-        async with open_cache(get_options(ctx)) as (cache, _):
+        async with open_cache(options) as (cache, _):
             removed = await cache.clear()
-    _say(removed, as_json=as_json)
+    return _output(removed)
 
 
-def _server(ctx: typer.Context, url: str, key: str | None) -> Server:
+def _server(options: Options, url: str, key: str | None) -> Server:
     from tilores_core.cli.remote import Server
 
-    return Server.of(get_options(ctx).environment(), url, key)
+    return Server.of(options.environment(), url, key)
 
 
-def _say(removed: int, *, as_json: bool) -> None:
-    emit({"removed": removed}, f"removed {removed} entries", as_json=as_json)
+def _output(removed: int) -> Output:
+    return Output({"removed": removed}, f"removed {removed} entries")
 
 
 def _tables(figures: Mapping[str, Any]) -> str:

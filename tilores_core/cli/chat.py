@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tilores_core.cli.options import CustomerOption, ModelOption, get_options
+from tilores_core.cli.options import CustomerOption, ModelOption, Options
 from tilores_core.cli.output import report
 from tilores_core.errors import TiloresError
 
@@ -21,7 +21,7 @@ _PROMPT = "> "
 _ENDS = ("", "exit", "quit")
 
 
-def chat(ctx: typer.Context, customer: CustomerOption = None, model: ModelOption = None) -> None:
+def chat(options: Options, customer: CustomerOption = None, model: ModelOption = None) -> None:
     """Talk, with the conversation remembered.
 
     On a terminal an empty line, "exit" or Ctrl-D ends it. Otherwise each line of standard input is a question; an
@@ -32,7 +32,6 @@ def chat(ctx: typer.Context, customer: CustomerOption = None, model: ModelOption
 
     interactive = sys.stdin.isatty()
     failed = False
-    options = get_options(ctx)
     with EventLoopThread(options.open_services(options.host())) as session:
         services = session.opened
         limits = services.host.config.chat

@@ -27,7 +27,7 @@ from tilores_core.cli.group import RootGroup
 from tilores_core.cli.improve import app as improve_commands
 from tilores_core.cli.learning import app as learning_commands
 from tilores_core.cli.models import models
-from tilores_core.cli.options import JsonOption, LogLevelOption, Options
+from tilores_core.cli.options import Commands, JsonOption, LogLevelOption, Options
 from tilores_core.cli.output import report
 from tilores_core.cli.plugins import app as plugin_commands
 from tilores_core.cli.prewarm import prewarm
@@ -35,13 +35,11 @@ from tilores_core.cli.prompts import app as prompt_commands
 from tilores_core.cli.questions import app as question_commands
 from tilores_core.cli.state import app as state_commands
 
-app = typer.Typer(
-    name="tilores",
+app = Commands(
+    "tilores",
     cls=RootGroup,
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     help="Questions about a customer, answered.",
 )
 
@@ -82,7 +80,7 @@ def root(
 
 @app.command()
 def serve(
-    ctx: typer.Context,
+    options: Options,
     host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to bind; default 127.0.0.1.")] = None,
     port: Annotated[
         int | None, typer.Option(metavar="N", min=0, max=65535, help="Port; default 8000, 0 for any free one.")
@@ -97,11 +95,11 @@ def serve(
     gc.disable()  # a start makes next to no garbage; with all that it imports, looking for it takes a fifth of it
     from tilores_core.cli.serve import serve
 
-    serve(ctx.obj, host=host, port=port, workers=workers, log_level=log_level, no_worker=no_worker)
+    serve(options, host=host, port=port, workers=workers, log_level=log_level, no_worker=no_worker)
 
 
 @app.command()
-def worker(ctx: typer.Context, log_level: LogLevelOption = None) -> None:
+def worker(options: Options, log_level: LogLevelOption = None) -> None:
     """Run the background work of servers with this data folder.
 
     That is batches, pre-warming, schedules, alerts. `tilores serve` starts one by itself; this is for one that runs
@@ -111,7 +109,6 @@ def worker(ctx: typer.Context, log_level: LogLevelOption = None) -> None:
     from tilores_core.settings import load_config
     from tilores_core.worker.process import run_worker
 
-    options: Options = ctx.obj
     environment = options.environment(log_level=log_level)
     configure_logging(environment.log_level, environment.log_format)
     loaded = load_config(environment.config)
@@ -129,7 +126,7 @@ app.command()(models)
 
 @app.command()
 def doctor(
-    ctx: typer.Context,
+    options: Options,
     timeout: Annotated[
         float,
         typer.Option(min=0.1, max=600.0, metavar="SECONDS", help="For one answer of a part."),
@@ -143,7 +140,7 @@ def doctor(
     """
     from tilores_core.cli.doctor import doctor
 
-    doctor(ctx.obj, timeout=timeout, json=json)
+    doctor(options, timeout=timeout, json=json)
 
 
 app.add_typer(plugin_commands, name="plugins", help="List, show, enable, disable and check plugins.")

@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options, asynchronous, get_options
-from tilores_core.cli.output import emit
+from tilores_core.cli.options import Commands, Options
+from tilores_core.cli.output import Output
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from tilores_core.contracts import SourceReport
 
-app = typer.Typer(name="customers", no_args_is_help=True, pretty_exceptions_enable=False)
+app = Commands("customers")
 
 
 @app.command()
-@asynchronous
 async def check(
-    ctx: typer.Context,
+    options: Options,
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The customers' file.")],
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Show how a file of customers would be read.
 
     That is which column became what, how much was read, and which rows would be left out. The settings are those of
@@ -31,13 +29,11 @@ async def check(
     """
     from dataclasses import asdict
 
-    report = await _report(get_options(ctx), file.resolve())
-    emit(asdict(report), format_report(report), as_json=json)
-    if not report.customers:
-        raise typer.Exit(1)
+    report = await _report(options, file.resolve())
+    return Output(asdict(report), *format_report(report), failed=not report.customers)
 
 
-def format_report(report: SourceReport) -> str:
+def format_report(report: SourceReport) -> list[str]:
     """The report in lines."""
     lines = [f"{report.records} rows of {report.customers} customers, {report.left_out} rows left out"]
     lines += [f"  {fact}" for fact in report.facts]
@@ -45,7 +41,7 @@ def format_report(report: SourceReport) -> str:
     if report.left_out > len(report.problems):
         lines.append(f"left out: {report.left_out - len(report.problems)} more rows")
     lines += [f"warning: {warning}" for warning in report.warnings]
-    return "\n".join(lines)
+    return lines
 
 
 async def _report(options: Options, file: Path) -> SourceReport:

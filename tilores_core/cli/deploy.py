@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options, asynchronous, get_options
-from tilores_core.cli.output import emit
+from tilores_core.cli.options import Commands, JsonOption, Options
+from tilores_core.cli.output import Output
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tilores_core.deploy import Rollout
     from tilores_core.host.host import PluginHost
 
-app = typer.Typer(name="deploy", no_args_is_help=True, pretty_exceptions_enable=False)
+app = Commands("deploy")
 
 TargetOption = Annotated[
     str | None, typer.Option("--target", metavar="NAME", help="The deploy target; default: [use] deploy.")
@@ -33,62 +33,57 @@ HERE = Path()
 
 
 @app.command()
-@asynchronous
 async def check(
-    ctx: typer.Context, target: TargetOption = None, folder: FolderOption = HERE, json: JsonOption = False
-) -> None:
+    options: Options, target: TargetOption = None, folder: FolderOption = HERE, json: JsonOption = False
+) -> Output:
     """Say what would make a deployment fail or misbehave. Exit code 1 when there is a problem; nothing is changed."""
     from tilores_core.deploy.project import check_project
 
-    async with _open_rollout(get_options(ctx), target, folder, json=json) as (rollout, host):
+    async with _open_rollout(options, target, folder, json=json) as (rollout, host):
         findings = [*check_project(rollout.project, host), *await rollout.check()]
     lines = [
         f"{finding.state:<8} {finding.check}: {finding.detail}"
         + (f"\n         fix: {finding.fix}" if finding.fix else "")
         for finding in findings
     ]
-    emit([dataclasses.asdict(finding) for finding in findings], "\n".join(lines), as_json=json)
-    if any(finding.state == "problem" for finding in findings):
-        raise typer.Exit(1)
+    failed = any(finding.state == "problem" for finding in findings)
+    return Output([dataclasses.asdict(finding) for finding in findings], *lines, failed=failed)
 
 
 @app.command()
-@asynchronous
 async def up(
-    ctx: typer.Context, target: TargetOption = None, folder: FolderOption = HERE, json: JsonOption = False
-) -> None:
+    options: Options, target: TargetOption = None, folder: FolderOption = HERE, json: JsonOption = False
+) -> Output:
     """Deploy, and go back by itself when that fails.
 
     It waits until the deployment is ready and asks it a question. Interrupted at any step, the same command goes on
     where it was.
     """
     try:
-        async with _open_rollout(get_options(ctx), target, folder, json=json) as (rollout, _):
-            _show(await rollout.up(), json=json)
+        async with _open_rollout(options, target, folder, json=json) as (rollout, _):
+            return _output(await rollout.up())
     except asyncio.CancelledError:
         typer.echo("interrupted: the same command goes on where it was", err=True)
         raise
 
 
 @app.command()
-@asynchronous
 async def status(
-    ctx: typer.Context, target: TargetOption = None, folder: FolderOption = HERE, json: JsonOption = False
-) -> None:
+    options: Options, target: TargetOption = None, folder: FolderOption = HERE, json: JsonOption = False
+) -> Output:
     """List the deployments that the platform knows, the newest first."""
-    async with _open_rollout(get_options(ctx), target, folder, json=json) as (rollout, _):
+    async with _open_rollout(options, target, folder, json=json) as (rollout, _):
         found = await rollout.target.status()
     lines = []
     for row in found:
         marks = ["active"] * row.active + ["can go back to"] * row.can_rollback
         lines.append(f"{row.id}  {row.state:<12} {row.created}  {row.detail}  {', '.join(marks)}".rstrip())
-    emit([dataclasses.asdict(row) for row in found], "\n".join(lines), as_json=json)
+    return Output([dataclasses.asdict(row) for row in found], *lines)
 
 
 @app.command()
-@asynchronous
 async def logs(
-    ctx: typer.Context,
+    options: Options,
     deployment: Annotated[str | None, typer.Argument(metavar="[ID]", help="Default: the newest deployment.")] = None,
     target: TargetOption = None,
     folder: FolderOption = HERE,
@@ -96,38 +91,36 @@ async def logs(
     json: JsonOption = False,
 ) -> None:
     """Print the end of a deployment's build log and log."""
-    async with _open_rollout(get_options(ctx), target, folder, json=json) as (rollout, _):
+    async with _open_rollout(options, target, folder, json=json) as (rollout, _):
         async for line in rollout.target.logs(deployment, lines=lines):
             shown = json_module.dumps(dataclasses.asdict(line)) if json else f"{line.part:<5} {line.time} {line.text}"
             typer.echo(shown)
 
 
 @app.command()
-@asynchronous
 async def rollback(
-    ctx: typer.Context,
+    options: Options,
     deployment: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="Default: the one before the active one.")
     ] = None,
     target: TargetOption = None,
     folder: FolderOption = HERE,
     json: JsonOption = False,
-) -> None:
+) -> Output:
     """Make an earlier deployment the active one, and verify it."""
-    async with _open_rollout(get_options(ctx), target, folder, json=json) as (rollout, _):
-        _show(await rollout.rollback(deployment), json=json)
+    async with _open_rollout(options, target, folder, json=json) as (rollout, _):
+        return _output(await rollout.rollback(deployment))
 
 
 @app.command()
-@asynchronous
 async def files(
-    ctx: typer.Context,
+    options: Options,
     folder: Annotated[
         Path, typer.Argument(metavar="[DIR]", exists=True, file_okay=False, help="The project's folder.")
     ] = HERE,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there with another text.")] = False,
     json: JsonOption = False,
-) -> None:
+) -> Output:
     """Write the files that platforms need into DIR.
 
     These are Dockerfile, compose.yaml, railway.json, Procfile, systemd units and a Kubernetes manifest.
@@ -135,7 +128,6 @@ async def files(
     from tilores_core.contracts import SupportsFiles
     from tilores_core.host.roles import DEPLOY
 
-    options = get_options(ctx)
     async with options.open_host() as host:
         able = [one for one in host.names(DEPLOY) if SupportsFiles in host.registration(DEPLOY, one).spec.abilities]
     if not able:
@@ -143,13 +135,13 @@ async def files(
     async with _open_rollout(options, able[0], folder, json=json) as (rollout, _):
         writer: Any = rollout.target  # its spec declares the ability
         written: list[Path] = writer.write(rollout.project, folder, overwrite=force)
-    said = "\n".join(f"wrote {path}" for path in written) or "all files are there as they should be"
-    emit([str(path) for path in written], said, as_json=json)
+    lines = [f"wrote {path}" for path in written] or ["all files are there as they should be"]
+    return Output([str(path) for path in written], *lines)
 
 
-def _show(deployment: Deployment, *, json: bool) -> None:
+def _output(deployment: Deployment) -> Output:
     where = f" at {deployment.url}" if deployment.url else ""
-    emit(dataclasses.asdict(deployment), f"{deployment.id} is {deployment.state}{where}", as_json=json)
+    return Output(dataclasses.asdict(deployment), f"{deployment.id} is {deployment.state}{where}")
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from tilores_core.cli.options import DryRunOption, MaxCallsOption, SpectrumsOption, asynchronous, get_options
+from tilores_core.cli.options import DryRunOption, MaxCallsOption, Options, SpectrumsOption
 from tilores_core.cli.output import show_progress, split_names, unwritable, write_file
 from tilores_core.errors import InvalidRequestError, UnknownModelError
 
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 _LINE_EVERY: Final = 50  # answers, where there is no terminal
 
 
-@asynchronous
 async def evaluate(
-    ctx: typer.Context,
+    options: Options,
     models: Annotated[
         str | None,
         typer.Option(metavar="M,M,…", help="Full names; default: one per provider with a key, else seven simulated."),
@@ -91,7 +90,7 @@ async def evaluate(
     )
     reports = _Reports(json, html, junit)
 
-    async with get_options(ctx).open_services() as services:
+    async with options.open_services() as services:
         try:
             plan = await plan_of(services, request, questions)
             if compare is not None:

@@ -7,18 +7,16 @@ from urllib.parse import quote
 
 import typer
 
-from tilores_core.cli.options import AdminKeyOption, JsonOption, UrlOption, asynchronous, get_options
-from tilores_core.cli.output import emit
+from tilores_core.cli.options import AdminKeyOption, Options, UrlOption
+from tilores_core.cli.output import Output
 
 
-@asynchronous
 async def forget(
-    ctx: typer.Context,
+    options: Options,
     customer: Annotated[str, typer.Argument(metavar="ID", help="The customer's id, as the source has it.")],
     url: UrlOption = None,
     admin_key: AdminKeyOption = None,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Remove a customer from all that is kept.
 
     That is caches, inputs and results of batches, collected questions; it says what cannot be reached from here.
@@ -26,7 +24,6 @@ async def forget(
     from tilores_core.jobs.forget import check_customer_id
 
     check_customer_id(customer)
-    options = get_options(ctx)
     environment = options.environment()
     if url is not None:
         from tilores_core.cli.remote import Server
@@ -43,17 +40,15 @@ async def forget(
             if all(tier["breaker"] is None for tier in (await cache.stats())["tiers"].values()):
                 reason = f"ask each server: tilores forget {customer} --url http://127.0.0.1:8000"
                 found["not_reached"].insert(0, {"where": "the memory of running servers", "reason": reason})
-    emit(found, _lines(found), as_json=json)
+    return Output(found, *_lines(found))
 
 
-def _lines(found: dict[str, Any]) -> str:
+def _lines(found: dict[str, Any]) -> list[str]:
     removed = found["removed"]
     cache = ", ".join(f"{count} {namespace}" for namespace, count in sorted(removed["cache"].items())) or "nothing"
-    lines = [
+    return [
         f"removed from the cache: {cache}",
         f"removed from batches: {removed['batch_results']} results, {removed['batch_inputs']} inputs",
         f"removed from questions of live traffic: {removed['questions']}",
+        *(f"not reached: {left_out['where']}: {left_out['reason']}" for left_out in found["not_reached"]),
     ]
-    return "\n".join(
-        [*lines, *(f"not reached: {left_out['where']}: {left_out['reason']}" for left_out in found["not_reached"])]
-    )

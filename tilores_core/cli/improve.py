@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tilores_core.cli.options import (
+    Commands,
     DryRunOption,
     JsonOption,
     MaxCallsOption,
+    Options,
     ReasonOption,
     SpectrumsOption,
-    asynchronous,
-    get_options,
     get_user,
 )
-from tilores_core.cli.output import columns, emit, show_progress, split_names, write_file
+from tilores_core.cli.output import Output, columns, show_progress, split_names, write_file
 from tilores_core.errors import InvalidRequestError, UnknownModelError
 
 if TYPE_CHECKING:
     from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
     from tilores_core.store.lazy import LazyStore
 
-app = typer.Typer(name="improve", no_args_is_help=True, pretty_exceptions_enable=False)
+app = Commands("improve")
 
 CycleArgument = Annotated[str, typer.Argument(metavar="CYCLE", help="Id of a cycle, or last.")]
 _MOST: int = 20
@@ -41,9 +41,8 @@ def improve() -> None:
 
 
 @app.command()
-@asynchronous
 async def run(
-    ctx: typer.Context,
+    options: Options,
     strategy: Annotated[
         str | None, typer.Option(metavar="NAME", help="Optimizer strategy, or auto; default: [use] optimizer.")
     ] = None,
@@ -61,7 +60,7 @@ async def run(
     propose: Annotated[bool, typer.Option("--propose", help="Never deploy: make a version at most.")] = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
-) -> None:
+) -> Output:
     """Run one cycle, or go on with an interrupted one.
 
     Nothing is asked twice. Exit code 0 also when nothing was found: that is a result.
@@ -70,7 +69,7 @@ async def run(
     from tilores_core.improve.report import as_markdown, cycle_row
     from tilores_core.worker.improving import build_cycles, build_request
 
-    async with get_options(ctx).open_services() as services:
+    async with options.open_services() as services:
         try:
             request = await build_request(
                 services,
@@ -87,8 +86,7 @@ async def run(
         cycles = build_cycles(services)
         if dry_run:
             estimate = await cycles.estimate(request)
-            emit(estimate, _format_estimate(estimate), as_json=json)
-            return
+            return Output(estimate, _format_estimate(estimate))
         for one in await (await services.store.get()).improvement.recent(limit=1, state="running"):
             typer.echo(f"Going on with cycle {one.id} as it was begun; run again for what you ask for now", err=True)
         with show_progress(6, lambda done, phase: typer.echo(f"{done + 1}/6 {phase}", err=True), quiet=json) as show:
@@ -99,18 +97,17 @@ async def run(
                 raise
         say_flagged(services)
     assert done is not None  # a cycle was asked for
-    emit({**cycle_row(done), "phases": dict(done.phases)}, as_markdown(done).rstrip(), as_json=json)
+    return Output({**cycle_row(done), "phases": dict(done.phases)}, as_markdown(done).rstrip())
 
 
 @app.command()
-@asynchronous
-async def status(ctx: typer.Context, json: JsonOption = False) -> None:
+async def status(options: Options) -> Output:
     """Show the current or last cycle, and what holds the next."""
     from dataclasses import asdict
 
     from tilores_core.improve.report import list_cycles
 
-    async with _open_orchestrator(ctx) as (orchestrator, store):
+    async with _open_orchestrator(options) as (orchestrator, store):
         situation = asdict(await orchestrator.look())
         rows = await list_cycles(store, 1)
         verifying = await (await store.get()).healing.recent(state="verifying")
@@ -131,53 +128,47 @@ async def status(ctx: typer.Context, json: JsonOption = False) -> None:
         lines.append("No cycle begins by itself: [improve] triggered is off.")
     if found["verifying"]:
         lines.append(f"Healing verifies {len(found['verifying'])} episodes: tilores improve episodes")
-    emit(found, "\n".join(lines), as_json=json)
+    return Output(found, *lines)
 
 
 @app.command()
-@asynchronous
-async def pause(ctx: typer.Context, reason: ReasonOption) -> None:
+async def pause(options: Options, reason: ReasonOption) -> None:
     """Let no cycle begin by itself. One that runs goes on to its end."""
-    async with _open_orchestrator(ctx) as (orchestrator, _):
+    async with _open_orchestrator(options) as (orchestrator, _):
         await orchestrator.pause(actor=get_user(), reason=reason)
     typer.echo("No cycle is triggered until: tilores improve resume")
 
 
 @app.command()
-@asynchronous
-async def resume(ctx: typer.Context, reason: ReasonOption) -> None:
+async def resume(options: Options, reason: ReasonOption) -> None:
     """End a pause."""
-    async with _open_orchestrator(ctx) as (orchestrator, _):
+    async with _open_orchestrator(options) as (orchestrator, _):
         await orchestrator.resume(actor=get_user(), reason=reason)
     typer.echo("Cycles may be triggered again.")
 
 
 @app.command()
-@asynchronous
 async def history(
-    ctx: typer.Context,
+    options: Options,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = _MOST,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """List cycles with their outcome, gain and cost."""
     from tilores_core.improve.report import list_cycles
 
-    async with get_options(ctx).open_store() as store:
+    async with options.open_store() as store:
         rows = await list_cycles(store, limit)
-    emit(rows, _table(rows) if rows else _NO_CYCLE, as_json=json)
+    return Output(rows, _table(rows) if rows else _NO_CYCLE)
 
 
 @app.command()
-@asynchronous
 async def episodes(
-    ctx: typer.Context,
+    options: Options,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = _MOST,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """List what healing has found and done, and whether it helped."""
     from tilores_core.improve.report import list_episodes
 
-    async with get_options(ctx).open_store() as store:
+    async with options.open_store() as store:
         found = await list_episodes(store, limit)
     heads = ("began", "state", "diagnosis", "about", "done", "result")
     shown = [
@@ -188,13 +179,12 @@ async def episodes(
     for row in found["lessons"]:
         tried = row["healed"] + row["not_healed"]
         lines.append(f"'{row['action']}' helped against '{row['diagnosis']}' in {row['healed']} of {tried} episodes")
-    emit(found, "\n".join(lines), as_json=json)
+    return Output(found, *lines)
 
 
 @app.command()
-@asynchronous
 async def report(
-    ctx: typer.Context,
+    options: Options,
     cycle: CycleArgument = "last",
     form: Annotated[
         Literal["markdown", "html"],
@@ -205,7 +195,7 @@ async def report(
     ] = None,
 ) -> None:
     """Print the report of a cycle."""
-    async with get_options(ctx).open_store() as store:
+    async with options.open_store() as store:
         cycles = (await store.get()).improvement
         found = next(iter(await cycles.recent(limit=1)), None) if cycle == "last" else await cycles.get(cycle)
     if found is None:
@@ -224,12 +214,11 @@ async def report(
 
 @asynccontextmanager
 async def _open_orchestrator(
-    ctx: typer.Context,
+    options: Options,
 ) -> AsyncIterator[tuple[ContinuousImprovementOrchestrator, LazyStore]]:
     from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
     from tilores_core.settings import load_config
 
-    options = get_options(ctx)
     table = load_config(options.environment().config).config.improve
     async with options.open_store() as store:
         yield ContinuousImprovementOrchestrator(store, table), store

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tilores_core.cli.options import JsonOption, asynchronous, get_options
-from tilores_core.cli.output import columns, emit, write_file
+from tilores_core.cli.options import Commands, Options
+from tilores_core.cli.output import Output, columns, write_file
 from tilores_core.files import MEBIBYTE, read_bytes
 
 if TYPE_CHECKING:
     from tilores_core.improve.learning import LearningAccumulator
 
-app = typer.Typer(name="learning", no_args_is_help=True, pretty_exceptions_enable=False)
+app = Commands("learning")
 
 _EMPTY = "-"
 _WIDEST: Final = 100
@@ -24,11 +24,10 @@ _MOST_BYTES: Final = 64 * MEBIBYTE
 
 
 @app.command()
-@asynchronous
-async def show(ctx: typer.Context, json: JsonOption = False) -> None:
+async def show(options: Options) -> Output:
     """List instructions with gain and confidence, the surest first."""
 
-    async with _open_learning(ctx) as learned:
+    async with _open_learning(options) as learned:
         rows: list[dict[str, Any]] = [
             {
                 "instruction": one.lesson.change.instruction,
@@ -57,34 +56,32 @@ async def show(ctx: typer.Context, json: JsonOption = False) -> None:
         for row in rows
     ]
     heads = ("points", "sure", "cycles", "fault", "part", "instruction")
-    emit(rows, columns(heads, shown, right=heads[:3]) if rows else "Nothing was learned yet.", as_json=json)
+    return Output(rows, columns(heads, shown, right=heads[:3]) if rows else "Nothing was learned yet.")
 
 
 @app.command("export")
-@asynchronous
 async def export_lessons(
-    ctx: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="Where to.")]
+    options: Options, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="Where to.")]
 ) -> None:
     """Write all observations as JSON, for another installation."""
-    async with _open_learning(ctx) as learned:
+    async with _open_learning(options) as learned:
         write_file(file, await learned.export_json())
 
 
 @app.command("import")
-@asynchronous
 async def import_lessons(
-    ctx: typer.Context,
+    options: Options,
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="An exported file.")],
 ) -> None:
     """Merge what was exported elsewhere. What is known already stays as it is."""
-    async with _open_learning(ctx) as learned:
+    async with _open_learning(options) as learned:
         count = await learned.import_json(read_bytes(file, most=_MOST_BYTES))
     typer.echo(f"{count} observations are new")
 
 
 @asynccontextmanager
-async def _open_learning(ctx: typer.Context) -> AsyncIterator[LearningAccumulator]:
+async def _open_learning(options: Options) -> AsyncIterator[LearningAccumulator]:
     from tilores_core.improve.learning import LearningAccumulator
 
-    async with get_options(ctx).open_store() as store:
+    async with options.open_store() as store:
         yield LearningAccumulator((await store.get()).improvement)

@@ -5,24 +5,21 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import typer
-
-from tilores_core.cli.options import JsonOption, asynchronous, get_options
-from tilores_core.cli.output import emit
+from tilores_core.cli.options import Options
+from tilores_core.cli.output import Output
 
 if TYPE_CHECKING:
     from tilores_core.contracts import ModelInfo
 
 
-@asynchronous
-async def models(ctx: typer.Context, json: JsonOption = False) -> None:
+async def models(options: Options) -> Output:
     """List the models."""
     # One line a model, the default marked; one a provider whose library is not installed, with what to do for it.
     # Needs neither the customer source nor the cache.
     from tilores_core.contracts import ModelInfo
     from tilores_core.services import build_models
 
-    async with get_options(ctx).open_host() as host:
+    async with options.open_host() as host:
         known = build_models(host)
         default, idle = known.default, sorted(known.idle.items())
         rows = [(f"{provider}:{info.id}", info) for provider, info in known.listing()]
@@ -32,7 +29,7 @@ async def models(ctx: typer.Context, json: JsonOption = False) -> None:
     lines = [(name, _notes(info, is_default=name == default)) for name, info in rows]
     lines += [(f"{name}:*", f"unavailable: {fix}") for name, fix in idle]
     width = max((len(name) for name, _ in lines), default=0)
-    emit(listing, "\n".join(f"{name:<{width}}  {notes}".rstrip() for name, notes in lines), as_json=json)
+    return Output(listing, *(f"{name:<{width}}  {notes}".rstrip() for name, notes in lines))
 
 
 def _notes(info: ModelInfo, *, is_default: bool) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
+from inspect import Parameter, Signature
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import typer
+
+from tilores_core.cli.output import Output
 
 if TYPE_CHECKING:
     from tilores_core.host.host import PluginHost
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
     from tilores_core.settings import Environment
     from tilores_core.store.lazy import LazyStore
 
-P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _LONGEST_REASON: Final = 2000  # characters, as over HTTP
 
@@ -131,21 +136,59 @@ class Options:
         return environment
 
 
-def get_options(ctx: typer.Context) -> Options:
-    options: Options = ctx.obj
-    return options
+class Commands(typer.Typer):
+    """A group of commands: functions, or coroutine functions, of `Options` and what the command line gives them.
+
+    One that returns an `Output` has the option --json.
+    """
+
+    def __init__(self, name: str | None = None, **settings: Any) -> None:
+        super().__init__(name=name, no_args_is_help=True, pretty_exceptions_enable=False, **settings)
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:
+        add = super().command(name, **settings)
+
+        def register(function: F) -> F:
+            add(_as_callback(function))
+            return function
+
+        return register
 
 
-def asynchronous(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """A coroutine function as a command, which runs in an event loop of its own."""
+def _as_callback(function: Callable[..., Any]) -> Callable[..., None]:
+    """The function in the form that Typer calls, which reads its signature."""
+    signature = inspect.signature(function, eval_str=True)
+    parameters = list(signature.parameters.values())[1:]
+    takes_json = "json" in signature.parameters
+    if signature.return_annotation is Output and not takes_json:
+        parameters.append(Parameter("json", Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption))
 
-    @wraps(command)
-    def run(*arguments: P.args, **options: P.kwargs) -> None:
-        import asyncio  # not for help
+    @wraps(function)
+    def callback(ctx: typer.Context, **values: Any) -> None:
+        _refuse_infinite(ctx, values)
+        as_json = values["json"] if takes_json else values.pop("json", False)
+        found = function(ctx.obj, **values)
+        if inspect.iscoroutine(found):
+            import asyncio  # not for help
 
-        asyncio.run(command(*arguments, **options))
+            found = asyncio.run(found)
+        if isinstance(found, Output):
+            found.show(as_json=as_json)
+            if found.failed:
+                raise typer.Exit(1)
 
-    return run
+    context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    callback.__signature__ = Signature([context, *parameters])  # type: ignore[attr-defined]
+    callback.__annotations__ = {one.name: one.annotation for one in (context, *parameters)}
+    return callback
+
+
+def _refuse_infinite(ctx: typer.Context, values: Mapping[str, Any]) -> None:
+    """Typer takes nan for a number within any limits."""
+    for param in ctx.command.params:
+        value = values.get(param.name or "")
+        if isinstance(value, float) and not isfinite(value):
+            raise typer.BadParameter(f"{value} is not a finite number", ctx=ctx, param=param)  # type: ignore[arg-type]
 
 
 def get_user() -> str:

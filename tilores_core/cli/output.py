@@ -15,14 +15,22 @@ import typer
 from tilores_core.errors import ConfigError, TiloresError
 
 
-def emit(value: Any, text: str, *, as_json: bool) -> None:
-    """Print the value as JSON, or else the text; nothing for an empty one."""
-    if as_json:
-        import orjson  # not for help
+class Output:
+    """What a command found: `value` is its JSON, `lines` are for people. `failed`: the command's exit code is 1."""
 
-        typer.echo(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode())
-    elif text:
-        typer.echo(text)
+    def __init__(self, value: Any, *lines: str, failed: bool = False) -> None:
+        self.value = value
+        self.text = "\n".join(lines)
+        self.failed = failed
+
+    def show(self, *, as_json: bool) -> None:
+        """Print the value as JSON, or else the lines; nothing for an empty text."""
+        if as_json:
+            import orjson  # not for help
+
+            typer.echo(orjson.dumps(self.value, option=orjson.OPT_NON_STR_KEYS).decode())
+        elif self.text:
+            typer.echo(self.text)
 
 
 def split_names(text: str | None) -> tuple[str, ...]:

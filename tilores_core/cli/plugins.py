@@ -5,111 +5,114 @@
 
 from __future__ import annotations
 
-import json
+import json as json_module
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.options import JsonOption, get_options
-from tilores_core.cli.output import emit, full_traceback
-from tilores_core.errors import ConfigError
+from tilores_core.cli.options import Commands, JsonOption, Options
+from tilores_core.cli.output import Output, columns, full_traceback
+from tilores_core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from tilores_core.host.host import PluginHost
     from tilores_core.host.plugin import Plugin
     from tilores_core.settings import LoadedConfig
 
-app = typer.Typer(name="plugins", no_args_is_help=True, pretty_exceptions_enable=False)
+app = Commands("plugins")
 
+_HEADINGS = ("ID", "STATE", "VERSION", "DISTRIBUTION", "ORDER", "LOAD", "PROVIDES")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The plugin's id, as `tilores plugins list` shows it.")]
 
 
 @app.command("list")
-def list_plugins(ctx: typer.Context, as_json: JsonOption = False) -> None:
+def list_plugins(options: Options) -> Output:
     """Every installed plugin and what happens to it. Imports none."""
-    from tilores_core.cli.plugin_tables import record_table
-
-    records, warnings = _plan(ctx)
-    emit([record.as_row() for record in records], record_table(records), as_json=as_json)
-    for warning in warnings:
-        typer.echo(f"warning: {warning}", err=True)
+    records, warnings = _plan(options)
+    _say("warning", warnings)
+    return Output([record.as_row() for record in records], _table(records))
 
 
 @app.command()
 def show(
-    ctx: typer.Context,
+    options: Options,
     plugin: IdArgument,
     traceback: Annotated[bool, typer.Option("--traceback", help="Where it failed, in full.")] = False,
-    as_json: JsonOption = False,
-) -> None:
+    json: JsonOption = False,
+) -> Output:
     """Load one plugin and say everything about it. Exit code 1 when it has a problem."""
-    from tilores_core.cli.plugin_tables import plugin_details, settings_rows
-
-    host = _examine(ctx, only=plugin)
+    host = _examine(options, only=plugin)
     records = [record for record in host.plugins if record.id == plugin]
     settings = settings_rows(host, plugin)
-    text = "\n".join(plugin_details(record, settings) for record in records)
-    emit([{**record.as_row(), "settings": settings} for record in records], text, as_json=as_json)
+    lines = [_details(record, settings) for record in records]
     for record in records:
         if traceback and record.error is not None:
-            typer.echo(full_traceback(record.error), err=as_json)
-    _exit_on_problems(host, [record.id for record in records if record.is_problem], quiet=True)
+            if json:
+                typer.echo(full_traceback(record.error), err=True)
+            else:
+                lines.append(full_traceback(record.error))
+    _say("problem", host.problems)
+    rows = [{**record.as_row(), "settings": settings} for record in records]
+    return Output(rows, *lines, failed=_is_broken(host, records))
 
 
 @app.command()
 def check(
-    ctx: typer.Context,
+    options: Options,
     plugin: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="One plugin; without it, all and [use].")
     ] = None,
-    as_json: JsonOption = False,
-) -> None:
+    json: JsonOption = False,
+) -> Output:
     """Load plugins, and validate their settings and [use]. Exit code 1 on any problem."""
-    from tilores_core.cli.plugin_tables import record_table
-
-    host = _examine(ctx, only=plugin)
+    host = _examine(options, only=plugin)
     records = [record for record in host.plugins if plugin in (None, record.id)]
     found = {
         "plugins": [record.as_row() for record in records],
         "problems": [str(problem) for problem in host.problems],
         "warnings": list(host.warnings),
     }
-    emit(found, record_table(records), as_json=as_json)
-    _exit_on_problems(host, [record.id for record in records if record.is_problem], quiet=as_json)
+    if not json:
+        _say("warning", host.warnings)
+    _say("problem", host.problems)
+    return Output(found, _table(records), failed=_is_broken(host, records))
 
 
 @app.command()
-def enable(ctx: typer.Context, plugin: IdArgument) -> None:
+def enable(options: Options, plugin: IdArgument) -> None:
     """Write `enabled = true` into the plugin's table of plugins.toml. Imports no plugin."""
-    _switch(ctx, plugin, on=True)
+    _switch(options, plugin, on=True)
 
 
 @app.command()
-def disable(ctx: typer.Context, plugin: IdArgument) -> None:
+def disable(options: Options, plugin: IdArgument) -> None:
     """Write `enabled = false` into the plugin's table of plugins.toml. Imports no plugin."""
-    _switch(ctx, plugin, on=False)
+    _switch(options, plugin, on=False)
 
 
 @app.command()
-def schema(ctx: typer.Context, plugin: IdArgument) -> None:
+def schema(options: Options, plugin: IdArgument) -> None:
     """Print the JSON Schema of the plugin's settings."""
     from tilores_core.host.plugin_settings import settings_class
 
-    host = _examine(ctx, only=plugin)
+    host = _examine(options, only=plugin)
     loaded = host.active_plugin(plugin)
     if loaded is None:
         if any(record.state == "disabled" for record in host.plugins if record.id == plugin):
             raise ConfigError(f"plugin '{plugin}' is disabled", fix=f"tilores plugins enable {plugin}")
-        _exit_on_problems(host, [plugin], quiet=False)
-        return
+        _say("warning", host.warnings)
+        _say("problem", host.problems)
+        raise typer.Exit(1)
     model = settings_class(loaded)
     properties = model.model_json_schema() if model else {"type": "object", "additionalProperties": False}
-    typer.echo(json.dumps(properties, indent=2))
+    typer.echo(json_module.dumps(properties, indent=2))
 
 
 @app.command()
 def new(
+    options: Options,
     name: Annotated[str, typer.Argument(help="Name of the package, for example acme-cache.")],
     folder: Annotated[
         Path, typer.Option("--in", metavar="FOLDER", help="Where the package's folder is made.")
@@ -131,23 +134,18 @@ def _load_config() -> tuple[LoadedConfig, dict[str, str]]:
     return load_config(Path(path) if path else None), values
 
 
-def _global_options(ctx: typer.Context) -> dict[str, Any]:
-    """What stood before `plugins` on the command line: --disable-plugin and --no-plugins."""
-    options = get_options(ctx)
-    return {"disable": options.disable, "no_plugins": options.no_plugins}
-
-
-def _plan(ctx: typer.Context) -> tuple[list[Plugin], tuple[str, ...]]:
+def _plan(options: Options) -> tuple[list[Plugin], tuple[str, ...]]:
     from tilores_core import __version__
     from tilores_core.host.plan import Switches, make_plan
     from tilores_core.host.plugin import scan
 
     loaded, values = _load_config()
-    plan = make_plan(scan(), loaded, Switches(variables=values, **_global_options(ctx)), version=__version__)
+    switches = Switches(variables=values, disable=options.disable, no_plugins=options.no_plugins)
+    plan = make_plan(scan(), loaded, switches, version=__version__)
     return list(plan.plugins), (*plan.warnings, *(str(problem) for problem in plan.problems))
 
 
-def _examine(ctx: typer.Context, only: str | None) -> PluginHost:
+def _examine(options: Options, only: str | None) -> PluginHost:
     from tilores_core.host.host import PluginHost
 
     loaded, values = _load_config()
@@ -156,7 +154,8 @@ def _examine(ctx: typer.Context, only: str | None) -> PluginHost:
         variables=values,
         data_dir=Path(values.get("TILORES_DATA_DIR", "")),  # nothing is built here, so nothing is kept there
         only=None if only is None else (only,),
-        **_global_options(ctx),
+        disable=options.disable,
+        no_plugins=options.no_plugins,
     )
     if only is not None:
         _require_installed(only, {record.id for record in host.plugins})
@@ -172,7 +171,7 @@ def _require_installed(plugin: str, installed: set[str]) -> None:
         )
 
 
-def _switch(ctx: typer.Context, plugin: str, *, on: bool) -> None:
+def _switch(options: Options, plugin: str, *, on: bool) -> None:
     from tilores_core.cli.plugin_switch import set_enabled
     from tilores_core.host.plugin import scan
     from tilores_core.settings import find_config, variables
@@ -182,7 +181,7 @@ def _switch(ctx: typer.Context, plugin: str, *, on: bool) -> None:
     path = set_enabled(find_config(Path(configured) if configured else None), plugin, on=on)
     typer.echo(f"{plugin} is {'enabled' if on else 'disabled'} in {path}")
     try:
-        records, _ = _plan(ctx)
+        records, _ = _plan(options)
     except ConfigError as error:
         typer.echo(f"warning: {error}", err=True)
         return
@@ -191,11 +190,100 @@ def _switch(ctx: typer.Context, plugin: str, *, on: bool) -> None:
             typer.echo(f"warning: it is {record.state} all the same: {record.reason}", err=True)
 
 
-def _exit_on_problems(host: PluginHost, broken: list[str], *, quiet: bool) -> None:
-    if not quiet:
-        for warning in host.warnings:
-            typer.echo(f"warning: {warning}", err=True)
-    for problem in host.problems:
-        typer.echo(f"problem: {problem}", err=True)
-    if host.problems or broken:
-        raise typer.Exit(1)
+def _say(kind: str, texts: Iterable[object]) -> None:
+    for text in texts:
+        typer.echo(f"{kind}: {text}", err=True)
+
+
+def _is_broken(host: PluginHost, records: Sequence[Plugin]) -> bool:
+    return bool(host.problems) or any(record.is_problem for record in records)
+
+
+# --- what is printed -------------------------------------------------------------------------------------------
+
+
+def _table(records: Sequence[Plugin]) -> str:
+    """One line per plugin. LOAD and PROVIDES are there once plugins were loaded; a reason stands in brackets."""
+    return columns(_HEADINGS, [_row(record) for record in records], right=("ORDER", "LOAD"))
+
+
+def _details(record: Plugin, settings: Sequence[dict[str, Any]]) -> str:
+    """Everything about one plugin, one thing a line."""
+    lines = {
+        "id": record.id,
+        "state": record.state,
+        "reason": record.reason,
+        "fix": record.fix,
+        "distribution": f"{record.distribution} {record.version}",
+        "module": record.target,
+        "order": str(record.order),
+        "required": "yes" if record.required else "",
+        "load": _milliseconds(record),
+        "provides": ", ".join(record.provides),
+    }
+    text = "\n".join(f"{name:<13} {value}" for name, value in lines.items() if value)
+    if not settings:
+        return text
+    rows = [
+        f"  {row['key']} = {row['default']}  # {row['type']}. {row['description']}".rstrip(". ") for row in settings
+    ]
+    return "\n".join((text, f"settings, [plugins.{record.id}]:", *rows))
+
+
+def settings_rows(host: PluginHost, plugin: str) -> list[dict[str, Any]]:
+    """The keys of the plugin's table with type, default and meaning; nothing of what is configured."""
+    from tilores_core.host.plugin_settings import settings_class
+
+    loaded = host.active_plugin(plugin)
+    try:
+        model = settings_class(loaded) if loaded else None
+    except PluginError:
+        return []  # the record says so
+    if loaded is None or model is None:
+        return []
+    variables = {key: name for item in loaded.registrations for key, name in item.spec.environment.items()}
+    properties = model.model_json_schema().get("properties", {})
+    return [
+        {
+            "key": key,
+            "type": _type_name(entry),
+            "default": _default(entry),
+            "description": entry.get("description", "")
+            + (f" (else variable {variables[key]})" if key in variables else ""),
+        }
+        for key, entry in properties.items()
+    ]
+
+
+def _row(record: Plugin) -> tuple[str, ...]:
+    provides = (
+        " ".join(record.provides) if record.state == "active" else f"({record.reason})" if record.reason else ""
+    )
+    return (
+        record.id,
+        record.state,
+        record.version,
+        record.distribution,
+        str(record.order),
+        _milliseconds(record) or "-",
+        provides,
+    )
+
+
+def _milliseconds(record: Plugin) -> str:
+    return "" if record.load_ms is None else f"{record.load_ms:.0f} ms"
+
+
+def _type_name(entry: dict[str, Any]) -> str:
+    if "anyOf" in entry:
+        return " or ".join(_type_name(option) for option in entry["anyOf"])
+    if "enum" in entry:
+        return " | ".join(repr(value) for value in entry["enum"])
+    return str(entry.get("type", "table"))
+
+
+def _default(entry: dict[str, Any]) -> str:
+    if "default" not in entry:
+        return "(needed)"
+    default = entry["default"]
+    return str(default).lower() if isinstance(default, bool) else "(none)" if default is None else repr(default)

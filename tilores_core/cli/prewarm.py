@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tilores_core.cli.options import AdminKeyOption, JsonOption, Options, UrlOption, asynchronous, get_options
-from tilores_core.cli.output import emit
+from tilores_core.cli.options import AdminKeyOption, JsonOption, Options, UrlOption
+from tilores_core.cli.output import Output
 from tilores_core.errors import ConfigError, TiloresError
 from tilores_core.files import read_json
 
@@ -25,9 +25,8 @@ _LOOK_EVERY: Final = 0.2
 _LONGEST: Final = 24 * 3600.0
 
 
-@asynchronous
 async def prewarm(
-    ctx: typer.Context,
+    options: Options,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Lists and questions, as JSON.")
     ],
@@ -48,7 +47,6 @@ async def prewarm(
         interval = None if every is None else parse_duration(every)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--every") from None
-    options = get_options(ctx)
     try:
         if url is None:
             good = await _warm_here(options, file, interval, json=json)
@@ -142,7 +140,7 @@ def _say(value: dict[str, Any], *, json: bool) -> bool:
     """Print what came of it; whether all of it is good."""
     good = not (value["failed"] or value["kept"])
     if json:
-        emit(value, "", as_json=True)
+        Output(value).show(as_json=True)
         return good
     why = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in value["skipped_because"].items())
     rate = value["success_rate"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options, ReasonOption, asynchronous, get_options, get_user
-from tilores_core.cli.output import columns, emit
+from tilores_core.cli.options import Commands, Options, ReasonOption, get_user
+from tilores_core.cli.output import Output, columns
 from tilores_core.errors import ConfigError
 from tilores_core.files import read_text
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tilores_core.store.lazy import LazyStore
     from tilores_core.store.prompts import PromptVersion
 
-app = typer.Typer(name="prompts", no_args_is_help=True, pretty_exceptions_enable=False)
+app = Commands("prompts")
 
 VERSION_COLUMNS: Final = ("version", "labels", "parent", "score", "author", "created", "reason")
 AUDIT_COLUMNS: Final = ("at", "actor", "action", "subject", "from", "to", "reason")
@@ -42,126 +42,108 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, 
 
 
 @app.command("list")
-@asynchronous
 async def list_versions(
-    ctx: typer.Context,
+    options: Options,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = 20,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """List the versions and their labels."""
 
-    async with open_manager(get_options(ctx)) as (manager, _):
+    async with open_manager(options) as (manager, _):
         labels = await manager.versions.labels()
         rows = [_version_row(version, labels) for version in await manager.versions.recent(limit=limit)]
-    _print_rows(rows, VERSION_COLUMNS, as_json=json)
+    return _output_rows(rows, VERSION_COLUMNS)
 
 
 @app.command()
-@asynchronous
-async def show(ctx: typer.Context, version: VersionArgument = "production", json: JsonOption = False) -> None:
+async def show(options: Options, version: VersionArgument = "production") -> Output:
     """Show a version: who made it, why, and its parts."""
 
-    async with open_manager(get_options(ctx)) as (manager, _):
+    async with open_manager(options) as (manager, _):
         labels = await manager.versions.labels()
         found = await manager.versions.get(await manager.versions.number_of(version))
     row = {**_version_row(found, labels), "scores": dict(found.scores), "parts": dict(found.parts)}
     lines = [f"{column}: {_cell(row[column], widest=1_000)}".rstrip() for column in VERSION_COLUMNS]
     lines += [f"\n[{part}]\n{found.parts[part].strip()}" for part in _in_order(found.parts)]
-    emit(row, "\n".join(lines), as_json=json)
+    return Output(row, *lines)
 
 
 @app.command()
-@asynchronous
-async def diff(ctx: typer.Context, old: VersionArgument, new: VersionArgument = "production") -> None:
+async def diff(options: Options, old: VersionArgument, new: VersionArgument = "production") -> None:
     """Show what changed between two versions, part by part."""
 
-    async with open_manager(get_options(ctx)) as (manager, _):
+    async with open_manager(options) as (manager, _):
         versions = manager.versions
         one, two = await versions.number_of(old), await versions.number_of(new)
         typer.echo(_difference(await versions.get(one), await versions.get(two)), nl=False)
 
 
 @app.command()
-@asynchronous
 async def new(
-    ctx: typer.Context,
+    options: Options,
     part: Annotated[
         list[str], typer.Option("--part", metavar="NAME=TEXT", help="A part; =@FILE reads a file. May be repeated.")
     ],
     reason: ReasonOption,
     base: Annotated[str, typer.Option("--from", metavar="VERSION", help="The version to change.")] = "production",
     author: AuthorOption = None,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Make a version from another one with some parts replaced. An empty text removes a part."""
     changes = dict(_read_part(text) for text in part)
-    async with open_manager(get_options(ctx)) as (manager, _):
+    async with open_manager(options) as (manager, _):
         parent = await manager.versions.number_of(base)
         parts = {**(await manager.versions.get(parent)).parts, **changes}
         made = await manager.versions.new(parts, author=author or get_user(), reason=reason, parent=parent)
-    _print_new(*made, as_json=json)
+    return _output_new(*made)
 
 
 @app.command()
-@asynchronous
-async def pull(
-    ctx: typer.Context, folder: FolderArgument, version: VersionArgument = "production", json: JsonOption = False
-) -> None:
+async def pull(options: Options, folder: FolderArgument, version: VersionArgument = "production") -> Output:
     """Write a version into DIR, one file a part. They can be edited, and kept in git."""
     from tilores_core.release.prompt_files import write_files
 
-    async with open_manager(get_options(ctx)) as (manager, _):
+    async with open_manager(options) as (manager, _):
         found = await manager.versions.get(await manager.versions.number_of(version))
     write_files(folder, found.number, found.parts, author=found.author, reason=found.reason)
-    emit({"version": found.number, "folder": str(folder)}, f"version {found.number} is in {folder}", as_json=json)
+    return Output({"version": found.number, "folder": str(folder)}, f"version {found.number} is in {folder}")
 
 
 @app.command()
-@asynchronous
 async def push(
-    ctx: typer.Context,
+    options: Options,
     folder: FolderArgument,
     reason: ReasonOption,
     author: AuthorOption = None,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Make a version of the files in DIR. It is not deployed by that."""
     from tilores_core.release.prompt_files import note_version, read_files
 
     parts, parent = read_files(folder)
     name = author or get_user()
-    async with open_manager(get_options(ctx)) as (manager, _):
+    async with open_manager(options) as (manager, _):
         number, is_new = await manager.versions.new(parts, author=name, reason=reason, parent=parent)
     if is_new:
         note_version(folder, number, author=name, reason=reason)
-    _print_new(number, is_new, as_json=json)
+    return _output_new(number, is_new)
 
 
 @app.command()
-@asynchronous
-async def check(
-    ctx: typer.Context, version: VersionArgument, skip_evaluation: SkipOption = False, json: JsonOption = False
-) -> None:
+async def check(options: Options, version: VersionArgument, skip_evaluation: SkipOption = False) -> Output:
     """Make the checks that `deploy` makes. Exit code 1 when one refuses."""
-    async with get_options(ctx).open_services() as services:
+    async with options.open_services() as services:
         number = await services.prompts.versions.number_of(version)
         checks = await services.prompts.check(number, skip_evaluation=skip_evaluation)
-    _print_checks(checks, as_json=json)
-    if any(check.refuses for check in checks):
-        raise typer.Exit(1)
+    return _output_checks(checks)
 
 
 @app.command()
-@asynchronous
 async def deploy(
-    ctx: typer.Context,
+    options: Options,
     version: VersionArgument,
     reason: ReasonOption,
     label: LabelOption = "production",
     skip_evaluation: SkipOption = False,
     author: AuthorOption = None,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Check a version and put it into production. All servers use it within a second.
 
     Exit code 1 when a check refuses it.
@@ -169,7 +151,7 @@ async def deploy(
     from tilores_core.errors import DeploymentRefusedError
 
     try:
-        async with get_options(ctx).open_services() as services:
+        async with options.open_services() as services:
             done = await services.prompts.deploy(
                 await services.prompts.versions.number_of(version),
                 actor=author or get_user(),
@@ -178,40 +160,35 @@ async def deploy(
                 skip_evaluation=skip_evaluation,
             )
     except DeploymentRefusedError as refused:
-        _print_checks(refused.checks, as_json=json)
-        raise typer.Exit(1) from None
-    _print_deployment(done, as_json=json)
+        return _output_checks(refused.checks)
+    return _output_deployment(done)
 
 
 @app.command()
-@asynchronous
 async def rollback(
-    ctx: typer.Context,
+    options: Options,
     to: Annotated[int | None, typer.Option(metavar="N", min=1, help="An earlier version; default: the last.")] = None,
     reason: ReasonOption = "rolled back by hand",
     label: LabelOption = "production",
     author: AuthorOption = None,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Go back to the version before, at once and without checks. Its cached answers are found again."""
-    async with open_manager(get_options(ctx)) as (manager, _):
+    async with open_manager(options) as (manager, _):
         done = await manager.roll_back(actor=author or get_user(), reason=reason, label=label, to=to)
-    _print_deployment(done, as_json=json)
+    return _output_deployment(done)
 
 
 @app.command()
-@asynchronous
 async def history(
-    ctx: typer.Context,
+    options: Options,
     label: Annotated[str | None, typer.Option(metavar="NAME", help="What was done to this label alone.")] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = 20,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Show who changed what, when and why."""
-    async with open_manager(get_options(ctx)) as (manager, _):
+    async with open_manager(options) as (manager, _):
         entries = await manager.versions.history(label=label, limit=limit)
     rows = [{**entry.as_row(), **{end: entry.detail.get(end) for end in ("from", "to")}} for entry in entries]
-    _print_rows(rows, AUDIT_COLUMNS, as_json=json)
+    return _output_rows(rows, AUDIT_COLUMNS)
 
 
 @asynccontextmanager
@@ -258,27 +235,27 @@ def _difference(old: PromptVersion, new: PromptVersion) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _print_rows(rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, as_json: bool) -> None:
-    emit(rows, columns(names, [[_cell(row[name]) for name in names] for row in rows]), as_json=as_json)
+def _output_rows(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Output:
+    return Output(rows, columns(names, [[_cell(row[name]) for name in names] for row in rows]))
 
 
-def _print_checks(checks: Sequence[Check], *, as_json: bool) -> None:
-    emit({"checks": [check.as_row() for check in checks]}, _lines(checks), as_json=as_json)
+def _output_checks(checks: Sequence[Check]) -> Output:
+    failed = any(check.refuses for check in checks)
+    return Output({"checks": [check.as_row() for check in checks]}, *_lines(checks), failed=failed)
 
 
-def _lines(checks: Sequence[Check]) -> str:
-    return "\n".join(f"{check.result:8} {check.name:11} {check.said}" for check in checks)
+def _lines(checks: Sequence[Check]) -> list[str]:
+    return [f"{check.result:8} {check.name:11} {check.said}" for check in checks]
 
 
-def _print_deployment(done: Deployment, *, as_json: bool) -> None:
+def _output_deployment(done: Deployment) -> Output:
     before = "" if done.before is None else f", before: {done.before}"
-    said = f"{done.label} is version {done.number}{before}"
-    emit(done.as_row(), "\n".join(filter(None, (_lines(done.checks), said))), as_json=as_json)
+    return Output(done.as_row(), *_lines(done.checks), f"{done.label} is version {done.number}{before}")
 
 
-def _print_new(number: int, is_new: bool, *, as_json: bool) -> None:
+def _output_new(number: int, is_new: bool) -> Output:
     said = f"version {number} is made" if is_new else f"nothing is different from version {number}"
-    emit({"version": number, "new": is_new}, said, as_json=as_json)
+    return Output({"version": number, "new": is_new}, said)
 
 
 def _in_order(parts: Mapping[str, str]) -> Iterator[str]:

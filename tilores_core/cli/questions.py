@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.options import JsonOption, asynchronous, get_options
-from tilores_core.cli.output import emit
+from tilores_core.cli.options import Commands, JsonOption, Options
+from tilores_core.cli.output import Output
 from tilores_core.files import read_text
 
 if TYPE_CHECKING:
     from tilores_core.quality.questions import GoldenSet
 
-app = typer.Typer(name="questions", no_args_is_help=True, pretty_exceptions_enable=False)
+app = Commands("questions")
 
 
 @app.command()
-@asynchronous
 async def make(
-    ctx: typer.Context,
+    options: Options,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The .yaml or .jsonl file to write.")
     ],
@@ -45,7 +44,7 @@ async def make(
     from tilores_core.quality.questions.files import write_questions
 
     chosen_ids = None if ids is None else [line.strip() for line in read_text(ids).splitlines() if line.strip()]
-    async with get_options(ctx).open_services() as services:
+    async with options.open_services() as services:
         chosen = MakeOptions(customers=customers, per_spectrum=per_spectrum, seed=seed)
         golden = await make_questions(services.source, chosen, ids=chosen_ids)
         count = write_questions(output, _all_questions(golden))
@@ -53,9 +52,8 @@ async def make(
 
 
 @app.command()
-@asynchronous
 async def collect(
-    ctx: typer.Context,
+    options: Options,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
     days: Annotated[float, typer.Option(metavar="N", min=0.001, max=90, help="Of the last N days.")] = 90,
     disliked: Annotated[
@@ -63,7 +61,7 @@ async def collect(
         typer.Option(metavar="FILE", help="Write those with bad feedback here, to be given facts by hand."),
     ] = None,
     json: JsonOption = False,
-) -> None:
+) -> Output:
     """Make golden questions of live ones with good feedback.
 
     They are kept where [quality] collect_questions is on. Their facts are read from the records as they are now. The
@@ -72,7 +70,7 @@ async def collect(
     from tilores_core.quality.questions.collecting import collect_questions
     from tilores_core.quality.questions.files import write_drafts, write_questions
 
-    async with get_options(ctx).open_services() as services:
+    async with options.open_services() as services:
         since = round((time.time() - days * 86_400) * 1000)
         rows = await (await services.store.get()).questions.list_since(since)
         found = await collect_questions(rows, services.source)
@@ -83,53 +81,48 @@ async def collect(
     counts = {"rated": len(rows), "good": len(found.good), "bad": len(found.bad), "unusable": found.unusable}
     wrote = f"{output}: {counts['good']} questions" if counts["good"] else "there is no question to write yet"
     rest = f"{counts['bad']} got bad feedback and {counts['unusable']} could not be used"
-    emit(counts, f"{wrote}; of {counts['rated']} rated ones {rest}", as_json=json)
     if not counts["rated"] and not json:
         typer.echo("  fix:  set collect_questions = true in [quality], and send feedback", err=True)
+    return Output(counts, f"{wrote}; of {counts['rated']} rated ones {rest}")
 
 
 @app.command()
-@asynchronous
 async def check(
-    ctx: typer.Context,
+    options: Options,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A .yaml or .jsonl file.")
     ],
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Check a file of golden questions against the records.
 
     Exit code 1 when there is a problem. Shown are ids of questions and names of fields, never values.
     """
     from tilores_core.quality.questions.files import check_questions, read_questions
 
-    async with get_options(ctx).open_services() as services:
+    async with options.open_services() as services:
         golden = read_questions(file)
         problems, warnings = await check_questions(golden, services.source)
     lines = [*(f"problem: {text}" for text in problems), *(f"warning: {text}" for text in warnings)]
     total = sum(golden.sizes.values())
     lines.append(f"{file}: {total} questions ({_display_sizes(golden)}), {len(problems)} problems")
-    emit({"questions": golden.sizes, "problems": problems, "warnings": warnings}, "\n".join(lines), as_json=json)
-    if problems:
-        raise typer.Exit(1)
+    found = {"questions": golden.sizes, "problems": problems, "warnings": warnings}
+    return Output(found, *lines, failed=bool(problems))
 
 
 @app.command("list")
-@asynchronous
 async def list_questions(
-    ctx: typer.Context,
+    options: Options,
     file: Annotated[
         Path | None,
         typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Default: those made of the source."),
     ] = None,
     spectrum: Annotated[str | None, typer.Option(metavar="NAME", help="Of this spectrum alone.")] = None,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """List golden questions with split, spectrum and number of facts."""
     from tilores_core.quality.questions import make_questions
     from tilores_core.quality.questions.files import read_questions
 
-    async with get_options(ctx).open_services() as services:
+    async with options.open_services() as services:
         rows = _rows(await make_questions(services.source) if file is None else read_questions(file))
     known = {row["spectrum"] for row in rows}
     if spectrum is not None and spectrum not in known:
@@ -139,7 +132,7 @@ async def list_questions(
     for row in rows:
         kind = f"facts: {row['facts']}" if row["answerable"] else "not answerable"
         lines.append(f"{row['split']:<10}  {row['spectrum']:<22}  {row['id']:<34}  {kind:<14}  {row['text']}")
-    emit(rows, "\n".join((*lines, f"{len(rows)} questions")), as_json=json)
+    return Output(rows, *lines, f"{len(rows)} questions")
 
 
 def _rows(golden: GoldenSet) -> list[dict[str, Any]]:

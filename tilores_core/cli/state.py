@@ -8,44 +8,40 @@ from typing import Annotated
 
 import typer
 
-from tilores_core.cli.options import JsonOption, asynchronous, get_options
-from tilores_core.cli.output import emit
+from tilores_core.cli.options import Commands, Options
+from tilores_core.cli.output import Output
 
-app = typer.Typer(name="state", no_args_is_help=True, pretty_exceptions_enable=False)
+app = Commands("state")
 
 
 @app.command("export")
-@asynchronous
 async def export_state(
-    ctx: typer.Context,
+    options: Options,
     file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="The file to write, or replace.")],
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Write all durable state to FILE. Any database of tilores-core can import it."""
-    async with get_options(ctx).open_store() as store:
+    async with options.open_store() as store:
         counts = await (await store.get()).export_json(file)
-    _show(f"exported to {file}", counts, as_json=json)
+    return _output(f"exported to {file}", counts)
 
 
 @app.command("import")
-@asynchronous
 async def import_state(
-    ctx: typer.Context,
+    options: Options,
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The exported file.")],
     replace: Annotated[bool, typer.Option("--replace", help="Remove the state that the database holds.")] = False,
-    json: JsonOption = False,
-) -> None:
+) -> Output:
     """Read an exported FILE into the database.
 
     It is read as a whole or not at all. Stop servers and workers first. A database that holds state is refused
     without --replace.
     """
-    async with get_options(ctx).open_store() as store:
+    async with options.open_store() as store:
         counts = await (await store.get()).import_json(file, replace=replace)
-    _show(f"imported from {file}", counts, as_json=json)
+    return _output(f"imported from {file}", counts)
 
 
-def _show(done: str, counts: Mapping[str, int], *, as_json: bool) -> None:
+def _output(done: str, counts: Mapping[str, int]) -> Output:
     rows = {name.removeprefix("tilores_"): count for name, count in counts.items()}
     shown = ", ".join(f"{count} {name}" for name, count in rows.items() if count) or "no rows"
-    emit({"rows": rows}, f"{done}: {shown}", as_json=as_json)
+    return Output({"rows": rows}, f"{done}: {shown}")
