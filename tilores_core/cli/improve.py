@@ -1,4 +1,4 @@
-"""`tilores improve …`: improvement cycles, and what healing did."""
+"""`tilores improve …`: improvement cycles, and what healing did. `tilores learning …`: what cycles have learned."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ from tilores_core.cli.options import (
     Commands,
     DryRunOption,
     JsonOption,
+    LimitOption,
     MaxCallsOption,
     Options,
     ReasonOption,
@@ -22,22 +23,22 @@ from tilores_core.cli.options import (
 )
 from tilores_core.cli.output import Output, columns, show_progress, split_names, write_file
 from tilores_core.errors import InvalidRequestError, UnknownModelError
+from tilores_core.files import MEBIBYTE, read_bytes
 
 if TYPE_CHECKING:
+    from tilores_core.improve.learning import LearningAccumulator
     from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
     from tilores_core.store.lazy import LazyStore
 
 app = Commands("improve")
+learning = Commands("learning")
 
 CycleArgument = Annotated[str, typer.Argument(metavar="CYCLE", help="Id of a cycle, or last.")]
-_MOST: int = 20
+_MOST: Final = 20
 _EMPTY = "-"
+_WIDEST: Final = 100
+_MOST_BYTES: Final = 64 * MEBIBYTE
 _NO_CYCLE = "There was no improvement cycle yet."
-
-
-@app.callback()
-def improve() -> None:
-    """Improvement cycles: run, looked at, reported."""
 
 
 @app.command()
@@ -148,10 +149,7 @@ async def resume(options: Options, reason: ReasonOption) -> None:
 
 
 @app.command()
-async def history(
-    options: Options,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = _MOST,
-) -> Output:
+async def history(options: Options, limit: LimitOption = _MOST) -> Output:
     """List cycles with their outcome, gain and cost."""
     from tilores_core.improve.report import list_cycles
 
@@ -161,10 +159,7 @@ async def history(
 
 
 @app.command()
-async def episodes(
-    options: Options,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = _MOST,
-) -> Output:
+async def episodes(options: Options, limit: LimitOption = _MOST) -> Output:
     """List what healing has found and done, and whether it helped."""
     from tilores_core.improve.report import list_episodes
 
@@ -213,9 +208,7 @@ async def report(
 
 
 @asynccontextmanager
-async def _open_orchestrator(
-    options: Options,
-) -> AsyncIterator[tuple[ContinuousImprovementOrchestrator, LazyStore]]:
+async def _open_orchestrator(options: Options) -> AsyncIterator[tuple[ContinuousImprovementOrchestrator, LazyStore]]:
     from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
     from tilores_core.settings import load_config
 
@@ -248,3 +241,70 @@ def _format_estimate(estimate: dict[str, int]) -> str:
         f"{estimate['training']} training, {estimate['validation']} validation and {estimate['held-out']} held-out "
         f"questions; from {estimate['least_calls']} model calls to at most {estimate['most_calls']}"
     )
+
+
+# --- learning --------------------------------------------------------------------------------------------------
+
+
+@learning.command()
+async def show(options: Options) -> Output:
+    """List instructions with gain and confidence, the surest first."""
+
+    async with _open_learning(options) as learned:
+        rows: list[dict[str, Any]] = [
+            {
+                "instruction": one.lesson.change.instruction,
+                "part": one.lesson.change.part,
+                "fault": one.lesson.change.fault,
+                "gain": one.lesson.gain,
+                "low": one.low,
+                "high": one.high,
+                "confidence": one.lesson.confidence,
+                "cycles": one.lesson.observations,
+                "pairs": one.pairs,
+                "models": dict(one.by_model),
+                "spectrums": dict(one.by_spectrum),
+            }
+            for one in await learned.summarise()
+        ]
+    shown = [
+        [
+            f"{100 * row['gain']:+.2f}",
+            f"{row['confidence']:.0%}",
+            str(row["cycles"]),
+            row["fault"] or _EMPTY,
+            row["part"],
+            row["instruction"][:_WIDEST],
+        ]
+        for row in rows
+    ]
+    heads = ("points", "sure", "cycles", "fault", "part", "instruction")
+    return Output(rows, columns(heads, shown, right=heads[:3]) if rows else "Nothing was learned yet.")
+
+
+@learning.command("export")
+async def export_lessons(
+    options: Options, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="Where to.")]
+) -> None:
+    """Write all observations as JSON, for another installation."""
+    async with _open_learning(options) as learned:
+        write_file(file, await learned.export_json())
+
+
+@learning.command("import")
+async def import_lessons(
+    options: Options,
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="An exported file.")],
+) -> None:
+    """Merge what was exported elsewhere. What is known already stays as it is."""
+    async with _open_learning(options) as learned:
+        count = await learned.import_json(read_bytes(file, most=_MOST_BYTES))
+    typer.echo(f"{count} observations are new")
+
+
+@asynccontextmanager
+async def _open_learning(options: Options) -> AsyncIterator[LearningAccumulator]:
+    from tilores_core.improve.learning import LearningAccumulator
+
+    async with options.open_store() as store:
+        yield LearningAccumulator((await store.get()).improvement)

@@ -58,6 +58,7 @@ SpectrumsOption = Annotated[
 ]
 MaxCallsOption = Annotated[int | None, typer.Option(metavar="N", min=1, help="Most model calls.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and ask nothing.")]
+LimitOption = Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")]
 CustomerOption = Annotated[str | None, typer.Option(metavar="ID", help="Id of the customer it is about.")]
 
 

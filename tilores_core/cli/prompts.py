@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tilores_core.cli.options import Commands, Options, ReasonOption, get_user
+from tilores_core.cli.options import Commands, LimitOption, Options, ReasonOption, get_user
 from tilores_core.cli.output import Output, columns
 from tilores_core.errors import ConfigError
 from tilores_core.files import read_text
@@ -42,10 +42,7 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, 
 
 
 @app.command("list")
-async def list_versions(
-    options: Options,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = 20,
-) -> Output:
+async def list_versions(options: Options, limit: LimitOption = 20) -> Output:
     """List the versions and their labels."""
 
     async with open_manager(options) as (manager, _):
@@ -108,12 +105,7 @@ async def pull(options: Options, folder: FolderArgument, version: VersionArgumen
 
 
 @app.command()
-async def push(
-    options: Options,
-    folder: FolderArgument,
-    reason: ReasonOption,
-    author: AuthorOption = None,
-) -> Output:
+async def push(options: Options, folder: FolderArgument, reason: ReasonOption, author: AuthorOption = None) -> Output:
     """Make a version of the files in DIR. It is not deployed by that."""
     from tilores_core.release.prompt_files import note_version, read_files
 
@@ -182,7 +174,7 @@ async def rollback(
 async def history(
     options: Options,
     label: Annotated[str | None, typer.Option(metavar="NAME", help="What was done to this label alone.")] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = 20,
+    limit: LimitOption = 20,
 ) -> Output:
     """Show who changed what, when and why."""
     async with open_manager(options) as (manager, _):

@@ -30,8 +30,7 @@ async def make(
         typer.Option(metavar="N", min=1, max=500, help="Questions of each spectrum, in each of the three splits."),
     ] = 20,
     ids: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Ids of customers, one a line."),
+        Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Ids of customers, one a line.")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Chooses customers and questions.")] = 1,
 ) -> None:
