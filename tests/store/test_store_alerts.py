@@ -7,8 +7,7 @@ import pytest
 from tilores_core import Alert
 from tilores_core.errors import StoreError
 from tilores_core.store.alert_deliveries import LEASE, DeliveryPlan
-from tilores_core.store.alert_silences import Silence
-from tilores_core.store.alerts import StoredAlert
+from tilores_core.store.alerts import Silence, StoredAlert
 from tilores_core.store.store import Store
 from tilores_core.store.topics import AlertReport
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tilores_core.errors import StoreError
-from tilores_core.store.quality_states import LEASE
+from tilores_core.store.live_quality import LEASE
 from tilores_core.store.score_windows import MOST_SCORES
 from tilores_core.store.store import Store
 from tilores_core.store.windows import DAY_MS, FOUR_WEEKS_MS, HOUR_MS, WINDOW_MS, Cell

@@ -131,7 +131,7 @@ class AlertDesk:
     ) -> dict[str, Any]:
         """A silence for so long, or until the alert clears. `matchers`: `fingerprint`, `kind`, `severity`, `source`,
         `model`, `spectrum`; at least one."""
-        from tilores_core.store.alert_silences import Silence
+        from tilores_core.store.alerts import Silence
 
         wanted = {name: value for name, value in matchers.items() if value}
         for name, value in (*wanted.items(), ("comment", comment)):

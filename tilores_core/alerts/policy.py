@@ -13,8 +13,7 @@ from tilores_core.settings import AlertsTable, MaintenanceTable, RouteTable
 
 if TYPE_CHECKING:
     from tilores_core.store.alert_deliveries import DeliveryPlan
-    from tilores_core.store.alert_silences import Silence
-    from tilores_core.store.alerts import StoredAlert
+    from tilores_core.store.alerts import Silence, StoredAlert
 
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WORTH_AN_END_MS: Final = 60_000

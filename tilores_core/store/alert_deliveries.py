@@ -9,7 +9,7 @@ after a crash has the same id. Only who leads writes here: each write is refused
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
 
@@ -21,7 +21,7 @@ from tilores_core.store.alerts import StoredAlert, alerts
 from tilores_core.store.changes import bump
 from tilores_core.store.leases import require_lease
 from tilores_core.store.repository import Repository
-from tilores_core.store.schema import fitting, make_table
+from tilores_core.store.schema import fit_row, make_table
 from tilores_core.store.topics import ALERTS
 
 DeliveryState = Literal["waiting", "sent", "failed"]
@@ -33,19 +33,19 @@ ERROR_CHARACTERS: Final = 500
 class Delivery:
     """Times are milliseconds since 1970. `error`: why the last attempt failed; None before one has."""
 
-    id: Annotated[str, String(64)]
+    id: Annotated[str, String(64)] = field(default_factory=lambda: uuid4().hex)
     channel: Annotated[str, String(100)]
     fingerprint: Annotated[str, String(64)]
     reason: Annotated[NoticeReason, String(16)]
-    escalation: int
-    state: Annotated[DeliveryState, String(16)]
-    message: Annotated[str | None, String(64)]
+    escalation: int = 0
+    state: Annotated[DeliveryState, String(16)] = "waiting"
+    message: Annotated[str | None, String(64)] = None
     created_ms: int
     due_ms: int
-    attempts: int
+    attempts: int = 0
     next_ms: int
-    ended_ms: int | None
-    error: str | None
+    ended_ms: int | None = None
+    error: str | None = None
 
 
 alert_deliveries = make_table(
@@ -79,15 +79,31 @@ class Deliveries(Repository):
                 await _note(connection, plan, now_ms)
                 if plan.reason is not None:
                     for channel in plan.channels:
-                        await _put(connection, plan, plan.reason, channel, now_ms)
+                        delivery = Delivery(
+                            channel=channel,
+                            fingerprint=plan.alert.fingerprint,
+                            reason=plan.reason,
+                            escalation=plan.escalation,
+                            created_ms=now_ms,
+                            due_ms=plan.due_ms,
+                            next_ms=plan.due_ms,
+                        )
+                        await _put(connection, delivery)
             await bump(connection, ALERTS)
 
     async def ask_for_test(self, fingerprint: str, channels: Sequence[str], *, now_ms: int) -> None:
         """A test message, which the process that leads will send."""
         async with self._database.write() as connection:
             for channel in channels:
-                row = _row(fingerprint, fitting(alert_deliveries.c.channel, channel), "test", 0, now_ms, now_ms)
-                await connection.execute(alert_deliveries.insert().values(row))
+                test = Delivery(
+                    channel=channel,
+                    fingerprint=fingerprint,
+                    reason="test",
+                    created_ms=now_ms,
+                    due_ms=now_ms,
+                    next_ms=now_ms,
+                )
+                await _add(connection, test)
             await bump(connection, ALERTS)
 
     async def get_claimed(self, channel: str) -> list[Delivery]:
@@ -189,33 +205,17 @@ async def _note(connection: AsyncConnection, plan: DeliveryPlan, now_ms: int) ->
         await connection.execute(update(alerts).where(*where).values(**values))
 
 
-async def _put(
-    connection: AsyncConnection, plan: DeliveryPlan, reason: NoticeReason, channel: str, now_ms: int
-) -> None:
+async def _put(connection: AsyncConnection, delivery: Delivery) -> None:
     """What waits for the channel already, and is in no message yet, becomes the newer one: one message says both."""
-    row, values = alert_deliveries.c, {"reason": reason, "escalation": plan.escalation}
+    row = alert_deliveries.c
     waiting = and_(row.state == "waiting", row.message.is_(None), row.reason != "test")
     statement = update(alert_deliveries).where(
-        waiting, row.channel == channel, row.fingerprint == plan.alert.fingerprint
+        waiting, row.channel == delivery.channel, row.fingerprint == delivery.fingerprint
     )
-    if (await connection.execute(statement.values(**values))).rowcount:
-        return
-    new = _row(plan.alert.fingerprint, channel, reason, plan.escalation, now_ms, plan.due_ms)
-    await connection.execute(alert_deliveries.insert().values(new))
+    newer = statement.values(reason=delivery.reason, escalation=delivery.escalation)
+    if not (await connection.execute(newer)).rowcount:
+        await _add(connection, delivery)
 
 
-def _row(
-    fingerprint: str, channel: str, reason: NoticeReason, escalation: int, now_ms: int, due_ms: int
-) -> dict[str, Any]:
-    return {
-        "id": uuid4().hex,
-        "channel": channel,
-        "fingerprint": fingerprint,
-        "reason": reason,
-        "escalation": escalation,
-        "state": "waiting",
-        "created_ms": now_ms,
-        "due_ms": due_ms,
-        "attempts": 0,
-        "next_ms": due_ms,
-    }
+async def _add(connection: AsyncConnection, delivery: Delivery) -> None:
+    await connection.execute(alert_deliveries.insert().values(fit_row(alert_deliveries, asdict(delivery))))

@@ -8,23 +8,19 @@ from pathlib import Path
 from tilores_core.store import transfer
 from tilores_core.store.address import Address
 from tilores_core.store.alert_deliveries import Deliveries
-from tilores_core.store.alert_silences import Silences
-from tilores_core.store.alerts import Alerts
-from tilores_core.store.audit import AuditLog
+from tilores_core.store.alerts import Alerts, Silences
+from tilores_core.store.audit import AuditLog, Rollouts
 from tilores_core.store.changes import Changes
-from tilores_core.store.collected_questions import CollectedQuestions
 from tilores_core.store.database import Database, Limits, make_file
 from tilores_core.store.evaluations import Evaluations
 from tilores_core.store.experiments import Experiments
-from tilores_core.store.feedback import FeedbackQueue
 from tilores_core.store.healing import Healing
 from tilores_core.store.improvement import Improvement
 from tilores_core.store.jobs import Jobs
 from tilores_core.store.leases import Leases
+from tilores_core.store.live_quality import CollectedQuestions, FeedbackQueue, QualityStates
 from tilores_core.store.migrate import HEAD, known_revision, migrate
 from tilores_core.store.prompts import Prompts
-from tilores_core.store.quality_states import QualityStates
-from tilores_core.store.rollouts import Rollouts
 from tilores_core.store.schema import metadata
 from tilores_core.store.score_windows import ScoreWindows
 from tilores_core.store.worker_reports import WarmedKeys, WorkerReports

@@ -27,7 +27,7 @@ from tilores_core.quality.scoring.wording import abstention
 from tilores_core.store.lazy import LazyStore
 
 if TYPE_CHECKING:
-    from tilores_core.store.collected_questions import CollectedQuestion
+    from tilores_core.store.live_quality import CollectedQuestion
 
 _HELD: Final = 500
 _LONGEST: Final = 1_000
@@ -79,7 +79,7 @@ class QuestionCollector:
 
 
 def _row(outcome: Outcome, score: float, at_ms: int) -> CollectedQuestion:
-    from tilores_core.store.collected_questions import CollectedQuestion
+    from tilores_core.store.live_quality import CollectedQuestion
 
     answer, customer = outcome.answer, outcome.customer
     assert answer is not None

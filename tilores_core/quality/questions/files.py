@@ -36,7 +36,7 @@ from tilores_core.quality.scoring.numbers import UNITS
 from tilores_core.spectrums import classify, current_spectrums
 
 if TYPE_CHECKING:
-    from tilores_core.store.collected_questions import CollectedQuestion
+    from tilores_core.store.live_quality import CollectedQuestion
 
 _MAX_BYTES: Final = 32 * 1024 * 1024
 _MAX_QUESTIONS: Final = 50_000
