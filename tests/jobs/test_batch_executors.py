@@ -134,8 +134,8 @@ def test_a_killed_dask_worker_costs_no_line(tilores: Command, cluster: Any) -> N
 @pytest.mark.filterwarnings("ignore")  # of Dask's own
 def test_local_cluster_has_the_workers_and_threads_of_the_settings(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
+    from tilores_plugins.executors.dask import Settings
     from tilores_plugins.executors.dask.cluster import build
-    from tilores_plugins.executors.dask.settings import Settings
 
     settings = Settings(workers=1, threads_per_worker=3)
     executor = build(PluginContext(plugin_id="dask", settings=settings, data_dir=tmp_path))

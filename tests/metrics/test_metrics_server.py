@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.e2e.running_server import RunningServer
 from tests.host.throwaway_plugins import Site
-from tilores_core.metrics.requests import chat_route
+from tilores_core.metrics.meters import chat_route
 from tilores_core.testing.fake_upstream import DEFAULT_KEY, FakeUpstream, HttpError, Reply
 from tilores_core.testing.waiting import wait_until
 

@@ -23,8 +23,7 @@ from tilores_core.metrics.family import (
     values_of,
     without_gauges,
 )
-from tilores_core.metrics.meters import ModelLabels, ModelMeter
-from tilores_core.metrics.requests import RequestMeter, chat_route
+from tilores_core.metrics.meters import ModelLabels, ModelMeter, RequestMeter, chat_route
 
 
 def values(samples: Iterable[Sample]) -> Values:

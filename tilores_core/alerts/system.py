@@ -16,7 +16,7 @@ from tilores_core.contracts import AlertChannel, Trace
 from tilores_core.errors import ConfigError, TiloresError
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import ALERTS as ROLE
-from tilores_core.resilience import Lease, acquire_lease, cancel_tasks, wait_for_event
+from tilores_core.resilience import Lease, cancel_tasks, lead, wait_for_event
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import AlertsTable
 from tilores_core.store.lazy import LazyStore
@@ -93,26 +93,17 @@ class AutomatedAlertingSystem:
     async def run(self) -> None:
         """Lead whenever no other process does, until cancelled."""
         while True:
-            pause = LEASE_SECONDS / 2
             try:
-                store = await self._store.get()
-                lease = await acquire_lease(store.leases, "alerts", seconds=LEASE_SECONDS)
-                if lease is not None:
-                    async with lease:
-                        await self._lead(store, lease)
-                    pause = _RETRY_SECONDS
+                await lead(self._store.leases, "alerts", self._lead, seconds=LEASE_SECONDS, pause=_RETRY_SECONDS)
             except TiloresError as error:
-                pause = _RETRY_SECONDS
                 log.warning("alerts.store_failed", error=error.message)
             except Exception as error:  # the next time may fare better, and what is in the store is not lost
-                pause = _RETRY_SECONDS
                 log.error("alerts.failed", error=type(error).__name__)
-            finally:
-                self.figures["leading"] = False
-            await asyncio.sleep(pause)
+            await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _lead(self, store: Store, lease: Lease) -> None:
+    async def _lead(self, lease: Lease) -> None:
         """Until the lease is lost, or something fails."""
+        store = await self._store.get()
         senders = self.senders(store, lease.fence)
         tasks = [asyncio.create_task(sender.run(), name=f"alerts {sender.name}") for sender in senders]
         tasks.append(asyncio.create_task(self._plan_forever(store, lease.fence, senders), name="alerts"))
@@ -124,6 +115,7 @@ class AutomatedAlertingSystem:
             for task in done - {lost}:
                 task.result()
         finally:
+            self.figures["leading"] = False
             await cancel_tasks(*tasks, lost)
 
     def senders(self, store: Store, fence: int) -> list[ChannelSender]:

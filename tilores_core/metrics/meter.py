@@ -11,8 +11,15 @@ import structlog
 
 from tilores_core.metrics.catalogue import BY_NAME
 from tilores_core.metrics.family import Sample, Values, exposition, values_of
-from tilores_core.metrics.meters import BatchMeter, LoopLag, ModelLabels, ModelMeter, SourceMeter, process_samples
-from tilores_core.metrics.requests import RequestMeter
+from tilores_core.metrics.meters import (
+    BatchMeter,
+    LoopLag,
+    ModelLabels,
+    ModelMeter,
+    RequestMeter,
+    SourceMeter,
+    process_samples,
+)
 from tilores_core.metrics.workers import WorkerFiles
 from tilores_core.resilience import cancel_tasks
 

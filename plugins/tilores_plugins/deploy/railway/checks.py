@@ -14,7 +14,6 @@ from tilores_plugins.deploy.railway.api import NotAuthorizedError, RailwayApi, U
 from tilores_plugins.deploy.railway.config_file import ConfigFile
 from tilores_plugins.deploy.railway.scope import Scope, ScopeError
 from tilores_plugins.deploy.railway.settings import Settings
-from tilores_plugins.deploy.railway.variables import wanted_variables
 
 _finding: Final = DeployFinding
 _REFERENCE: Final = re.compile(r"\$\{\{\s*([^}.]+)\.[^}]+\}\}")
@@ -77,7 +76,7 @@ async def _on_railway(
     instance, domains = answer["serviceInstance"], answer["domains"]
     values = await api.query(documents.VARIABLES, **scope.ids)
     raw: Mapping[str, str] = values["variables"]
-    future = {**values["rendered"], **raw, **wanted_variables(project, settings)}
+    future = {**values["rendered"], **raw, **settings.variables_for(project)}
     count = config_file.replicas(config, instance["numReplicas"])
     found = [*_variables(future, raw, scope, project), *_state(future, count, project)]
     found += _service(instance, config, settings, project)

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from tilores_core import DeployProject
+
 
 class Settings(BaseModel):
     """A project token tells the project and the environment; with one service nothing more is needed."""
@@ -43,3 +45,15 @@ class Settings(BaseModel):
     most_upload_bytes: int = Field(
         100_000_000, ge=1024, description="largest archive that is sent; more is a sign of files that do not belong"
     )
+
+    def variables_for(self, project: DeployProject) -> dict[str, str]:
+        """What this machine has for the variables that are needed, and over it `variables`.
+
+        An address of this machine is left out.
+        """
+        here = {
+            name: variable.value.get_secret_value()
+            for name, variable in project.variables.items()
+            if variable.value is not None and self.send and not variable.is_local
+        }
+        return here | self.variables

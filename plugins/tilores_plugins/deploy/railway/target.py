@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal
 
@@ -23,7 +24,6 @@ from tilores_plugins.deploy.railway.archive import pack
 from tilores_plugins.deploy.railway.checks import run_checks
 from tilores_plugins.deploy.railway.scope import Scope, find_scope
 from tilores_plugins.deploy.railway.settings import Settings
-from tilores_plugins.deploy.railway.variables import changes, wanted_variables
 
 State = Literal["in progress", "running", "failed", "stopped"]
 
@@ -129,7 +129,7 @@ class RailwayTarget:
     async def _set_variables(self, project: DeployProject, scope: Scope, progress: Progress) -> None:
         """Without a deployment for each, which is what Railway does unless told otherwise."""
         there = (await self._api().query(documents.VARIABLES, **scope.ids))["variables"]
-        new = changes(wanted_variables(project, self._settings), there)
+        new = _find_changes(self._settings.variables_for(project), there)
         if not new:
             progress("variables are as they should be")
             return
@@ -258,6 +258,21 @@ class RailwayTarget:
         if self._scope is None:
             self._scope = await find_scope(self._api(), self._settings)
         return self._scope
+
+
+def _find_changes(new: Mapping[str, str], there: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are missing there or have another value. A reference there (`${{Redis.REDIS_URL}}`) stays.
+
+    Values are compared without telling by time how much of them is right.
+    """
+    return {
+        name: value
+        for name, value in new.items()
+        if name not in there
+        or not (
+            ("${{" in there[name] and "${{" not in value) or hmac.compare_digest(value.encode(), there[name].encode())
+        )
+    }
 
 
 def _deployment(node: Mapping[str, Any], address: str | None, *, active: set[str], reason: str = "") -> Deployment:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from distributed import Client, LocalCluster
 
 from tilores_core import PluginContext, PluginError
-from tilores_plugins.executors.dask.settings import Settings
+from tilores_plugins.executors.dask import Settings
 
 T = TypeVar("T")
 _CLOSE_SECONDS = 4.0

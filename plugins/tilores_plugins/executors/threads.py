@@ -1,4 +1,4 @@
-"""A pool of threads: `[plugins.threads]` in plugins.toml."""
+"""Threads of this process, for whatever blocks: files, and sources or models whose code waits without giving way."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tilores_core import PluginContext
+from tilores_core import ExecutorSpec, PluginContext, SupportsThreads, hookimpl
 
 
 class Settings(BaseModel):
-    """How many."""
+    """`[plugins.threads]`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,3 +30,16 @@ class ThreadPool(ThreadPoolExecutor):
 
 def build(context: PluginContext) -> ThreadPool:
     return ThreadPool(context.settings.workers)
+
+
+@hookimpl
+def register_executors() -> list[ExecutorSpec]:
+    return [
+        ExecutorSpec(
+            name="threads",
+            factory=build,
+            settings=Settings,
+            abilities=(SupportsThreads,),
+            summary="Threads of this process",
+        )
+    ]
