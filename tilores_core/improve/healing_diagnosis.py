@@ -14,15 +14,17 @@ The first that fits counts. A change without a breach is reported, and nothing i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tilores_core.improve.healing_evidence import Breach, Change, Evidence
+from tilores_core.improve.healing_evidence import Change, Evidence
 from tilores_core.release.monitor import Regression
 from tilores_core.store.windows import DAY_MS
 
 if TYPE_CHECKING:
+    from tilores_core.store.alerts import StoredAlert
     from tilores_core.store.healing import Episode
 
 Diagnosis = Literal[
@@ -48,14 +50,14 @@ class Finding:
     subject: str
     actions: tuple[Action, ...] = ("report",)
     model: str | None = None
-    breaches: tuple[Breach, ...] = ()
+    breaches: tuple[StoredAlert, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
     regression: Regression | None = None
 
     @property
     def spectrums(self) -> tuple[str, ...]:
         """Where quality is breached; empty: all, or no breach."""
-        return tuple(sorted({one.spectrum for one in self.breaches}))
+        return tuple(sorted({one.alert.spectrum or "" for one in self.breaches}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +88,59 @@ def diagnose(evidence: Evidence) -> list[Finding]:
         for name, since in sorted(evidence.down.items())
         if evidence.now_ms - since >= _DOWN_MS
     ]
-    settled = [one for one in evidence.breaches if evidence.now_ms - one.first_ms >= _SETTLE_MS]
-    left = [one for one in settled if one.model not in evidence.down]
-    left = _take_regressed(evidence, left, found)
-    left = _take_changed_models(evidence, left, found)
-    found += _about_all(evidence, left)
+    left = [
+        one
+        for one in evidence.breaches
+        if evidence.now_ms - one.first_ms >= _SETTLE_MS and one.alert.model not in evidence.down
+    ]
+
+    def take(is_caused: Callable[[StoredAlert], bool]) -> tuple[StoredAlert, ...]:
+        """The breaches that a finding explains; no other one does then."""
+        taken = tuple(filter(is_caused, left))
+        left[:] = [one for one in left if one not in taken]
+        return taken
+
+    if regressed := take(lambda one: one.alert.spectrum in evidence.regressions):
+        worst = max((evidence.regressions[one.alert.spectrum or ""] for one in regressed), key=lambda one: one.by)
+        found.append(
+            Finding(
+                diagnosis="prompt regressed",
+                subject=f"version {worst.version}",
+                actions=("roll back", "report"),
+                breaches=regressed,
+                evidence={"figure": worst.figure, "before": worst.before, "after": worst.after, "by": worst.by},
+                regression=worst,
+            )
+        )
+    for name, change in _list_recent(evidence, evidence.served_by):
+        caused = take(partial(_follows, change=change, model=name))
+        found.append(
+            Finding(
+                diagnosis="provider changed",
+                subject=name,
+                model=name,
+                actions=("fail over", "re-optimise", "report") if caused else ("report",),
+                breaches=caused,
+                evidence=asdict(change),
+            )
+        )
+    # What lies behind all models: one finding for all breaches that are left.
+    drift, schemas = evidence.drift.to_state(), _list_recent(evidence, evidence.schema)
+    for source, change in schemas:
+        caused = take(partial(_follows, change=change))
+        state = {**asdict(change), **drift}
+        found.append(Finding(diagnosis="schema changed", subject=source, breaches=caused, evidence=state))
+    rest = tuple(left)
+    actions: tuple[Action, ...] = ("re-optimise", "report") if rest else ("report",)
+    if evidence.drift and not schemas:
+        about = "questions and records"
+        found.append(Finding(diagnosis="data drift", subject=about, actions=actions, breaches=rest, evidence=drift))
+    elif rest:
+        about = ", ".join(sorted({one.alert.spectrum or "" for one in rest}))
+        state = {"models": sorted({one.alert.model or "" for one in rest})}
+        found.append(
+            Finding(diagnosis="not explained", subject=about, actions=actions, breaches=rest, evidence=state)
+        )
     return found
 
 
@@ -119,67 +169,10 @@ def choose(finding: Finding, possible: Collection[str], learned: Sequence[Healin
     return next((one for one in finding.actions if one in possible and one not in hopeless), "report")
 
 
-def _take_regressed(evidence: Evidence, breaches: list[Breach], found: list[Finding]) -> list[Breach]:
-    regressed = tuple(one for one in breaches if one.spectrum in evidence.regressions)
-    if regressed:
-        worst = max((evidence.regressions[one.spectrum] for one in regressed), key=lambda one: one.by)
-        found.append(
-            Finding(
-                diagnosis="prompt regressed",
-                subject=f"version {worst.version}",
-                actions=("roll back", "report"),
-                breaches=regressed,
-                evidence={"figure": worst.figure, "before": worst.before, "after": worst.after, "by": worst.by},
-                regression=worst,
-            )
-        )
-    return [one for one in breaches if one not in regressed]
-
-
-def _take_changed_models(evidence: Evidence, breaches: list[Breach], found: list[Finding]) -> list[Breach]:
-    left = breaches
-    for name, change in _recent(evidence, evidence.served_by):
-        caused = tuple(one for one in left if one.model == name and _follows(one, change))
-        left = [one for one in left if one not in caused]
-        found.append(
-            Finding(
-                diagnosis="provider changed",
-                subject=name,
-                model=name,
-                actions=("fail over", "re-optimise", "report") if caused else ("report",),
-                breaches=caused,
-                evidence=asdict(change),
-            )
-        )
-    return left
-
-
-def _about_all(evidence: Evidence, breaches: list[Breach]) -> list[Finding]:
-    """Causes that lie behind all models: one finding for all breaches that are left."""
-    found: list[Finding] = []
-    left = tuple(breaches)
-    drift = evidence.drift.to_state()
-    for source, change in _recent(evidence, evidence.schema):
-        caused = tuple(one for one in left if _follows(one, change))
-        left = tuple(one for one in left if one not in caused)
-        state = {**asdict(change), **drift}
-        found.append(Finding(diagnosis="schema changed", subject=source, breaches=caused, evidence=state))
-    actions: tuple[Action, ...] = ("re-optimise", "report") if left else ("report",)
-    if evidence.drift and not found:
-        about = "questions and records"
-        found.append(Finding(diagnosis="data drift", subject=about, actions=actions, breaches=left, evidence=drift))
-    elif left:
-        about = ", ".join(sorted({one.spectrum for one in left}))
-        state = {"models": sorted({one.model for one in left})}
-        found.append(
-            Finding(diagnosis="not explained", subject=about, actions=actions, breaches=left, evidence=state)
-        )
-    return found
-
-
-def _recent(evidence: Evidence, changes: Mapping[str, Change]) -> list[tuple[str, Change]]:
+def _list_recent(evidence: Evidence, changes: Mapping[str, Change]) -> list[tuple[str, Change]]:
     return [(name, one) for name, one in sorted(changes.items()) if evidence.now_ms - one.since_ms <= DAY_MS]
 
 
-def _follows(breach: Breach, change: Change) -> bool:
-    return breach.first_ms >= change.since_ms - _SETTLE_MS
+def _follows(breach: StoredAlert, change: Change, model: str | None = None) -> bool:
+    """Whether a breach, of this model or of any, began after a change."""
+    return model in (None, breach.alert.model) and breach.first_ms >= change.since_ms - _SETTLE_MS

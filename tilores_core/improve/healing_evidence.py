@@ -18,6 +18,7 @@ from tilores_core.store.lazy import LazyStore
 from tilores_core.store.windows import DAY_MS, HOUR_MS, WINDOW_MS, Window
 
 if TYPE_CHECKING:
+    from tilores_core.store.alerts import StoredAlert
     from tilores_core.store.healing import Episode, Signal
 
 _MOST_ALERTS: Final = 1_000
@@ -32,16 +33,6 @@ _SHIFTED: Final = 0.25
 """A population stability index above it is a shift, by the usual rule of credit scoring."""
 _FIELD_CHANGE: Final = 0.2
 _MOST_NAMED: Final = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breach:
-    """A cell of live quality that is below a level or its past, and still gets scores."""
-
-    fingerprint: str
-    model: str
-    spectrum: str
-    first_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +67,14 @@ class Drift:
 class Evidence:
     """The measurements that a diagnosis is made from.
 
-    `down`: models whose breaker is open, and since when. `regressions`: by spectrum, of the version in production
+    `down`: models whose breaker is open, and since when. `breaches`: of cells of live quality that are below a level
+    or their past, and still get scores. `regressions`: by spectrum, of the version in production
     against the one before. `served_by`: by model, what its provider says it uses. `schema`: by source.
     """
 
     now_ms: int
     down: Mapping[str, int] = field(default_factory=dict)
-    breaches: tuple[Breach, ...] = ()
+    breaches: tuple[StoredAlert, ...] = ()
     regressions: Mapping[str, Regression] = field(default_factory=dict)
     served_by: Mapping[str, Change] = field(default_factory=dict)
     schema: Mapping[str, Change] = field(default_factory=dict)
@@ -96,7 +88,8 @@ async def gather(
     or an experiment's. Raises `StoreError`."""
     opened = await store.get()
     down: dict[str, int] = {}
-    breaches = []
+    breaches: list[StoredAlert] = []
+    spectrums: set[str] = set()
     for one in await opened.alerts.recent(states=("open", "acknowledged"), limit=_MOST_ALERTS):
         alert = one.alert
         if alert.kind == "model.down" and alert.model:
@@ -108,16 +101,11 @@ async def gather(
             and alert.prompt_version == production
             and now_ms - one.last_ms < _FRESH_MS
         ):
-            breaches.append(
-                Breach(
-                    fingerprint=one.fingerprint,
-                    model=alert.model or "",
-                    spectrum=alert.spectrum,
-                    first_ms=one.first_ms,
-                )
-            )
-    spectrums = sorted({one.spectrum for one in breaches})
-    regressions = {name: found for name in spectrums if (found := await monitor.find_regression(name)) is not None}
+            breaches.append(one)
+            spectrums.add(alert.spectrum)
+    regressions = {
+        name: found for name in sorted(spectrums) if (found := await monitor.find_regression(name)) is not None
+    }
     last_hours = now_ms - now_ms % HOUR_MS - HOUR_MS
     by_kind: dict[str, list[Signal]] = {}
     for signal in await opened.healing.signals(since_ms=now_ms - 8 * DAY_MS, recent_ms=last_hours):
