@@ -14,9 +14,8 @@ from tilores_core import Alert, InvalidRequestError
 from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.quality.evaluation import AnswerResult, Evaluation
 from tilores_core.quality.evaluation.alerting import update_alerts
-from tilores_core.quality.evaluation.page import as_html
 from tilores_core.quality.evaluation.plan import EvaluationRequest
-from tilores_core.quality.evaluation.shown import as_text
+from tilores_core.quality.evaluation.report import as_html, as_text
 from tilores_core.quality.scoring import Scores
 from tilores_core.settings import QualityTable
 from tilores_core.testing import eventually

@@ -122,7 +122,7 @@ async def evaluate(
 
 
 def _show(done: Evaluated, services: Services, reports: _Reports) -> None:
-    from tilores_core.quality.evaluation.shown import as_text
+    from tilores_core.quality.evaluation.report import as_text
 
     levels = services.host.config.quality
     reports.write(done, levels)
@@ -190,8 +190,7 @@ class _Reports:
     def write(self, done: Evaluated, levels: QualityTable) -> None:
         import orjson  # not for help
 
-        from tilores_core.quality.evaluation.page import as_html
-        from tilores_core.quality.evaluation.shown import as_json, as_junit
+        from tilores_core.quality.evaluation.report import as_html, as_json, as_junit
 
         more: dict[str, Any] = {"simulated": done.simulated, "comparison": done.comparison}
         if self.json is not None:

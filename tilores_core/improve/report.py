@@ -3,12 +3,12 @@ customer's data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.improve.phases import PHASES
-from tilores_core.quality.evaluation.page import PAGE_STYLE
+from tilores_core.quality.evaluation.report import begin_page
 
 if TYPE_CHECKING:
     from tilores_core.store.healing import Episode
@@ -169,24 +169,10 @@ def _write_decided(phases: Any) -> Iterator[str]:
             yield f"| {name} | {before['spectrums'][name]:.1%} | {score:.1%} |"
 
 
-_STYLE: Final = (
-    PAGE_STYLE
-    + """
-body { max-width: 56rem; }
-svg { width: 100%; height: auto; font: 13px system-ui, sans-serif; }
-svg text { fill: var(--text); } svg .soft { fill: var(--soft); } svg line { stroke: var(--line); }
-.before { fill: #9aa4b5; } .after { fill: #2f7d5b; } .cost { fill: #b7791f; } .bad { fill: #b42318; }
-.level { stroke: #b42318; stroke-dasharray: 4 3; } .interval { stroke: #2f7d5b; stroke-width: 6; }
-.key i { display: inline-block; width: .8rem; height: .8rem; margin: 0 .3rem 0 1rem; border-radius: 2px; }
-h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; } ul { padding-left: 1.2rem; }
-p, td { color: var(--text); } table { border-spacing: 0; margin: 1rem 0; }
-td, thead th { padding: .25rem .75rem .25rem 0; text-align: left; }
-"""
-)
 _WIDTH: Final = 800
 _LEFT: Final = 230
-_RIGHT: Final = 70
-_BAR: Final = 13
+_ROOM: Final = 500
+"""The length of the longest bar."""
 _KEY: Final = (
     '<p class="key"><i style="background:#9aa4b5"></i>present prompt<i style="background:#2f7d5b"></i>winner</p>'
 )
@@ -200,65 +186,62 @@ def as_html(cycle: StoredCycle) -> str:
     markdown = MarkdownIt("zero").enable(["heading", "list", "table", "emphasis"])
     begin, *sections = as_markdown(cycle).split("\n## ")
     page = [
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Improvement cycle {escape(cycle.id)}</title><style>{_STYLE}</style>",
+        begin_page(f"Improvement cycle {cycle.id}", "cycle"),
         markdown.render(begin),
     ]
     for section in sections:
         page += [markdown.render(f"## {section}"), *_charts(section.partition("\n")[0], cycle.phases, cycle.options)]
-    return "\n".join([*page, "</html>", ""])
+    return "\n".join([*page, "</body></html>", ""])
 
 
 def _charts(section: str, phases: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[str]:
     """Those that belong below a section of the report."""
     if section == "What was found" and "winner" not in phases.get("validation", {}):
-        yield _bars([(name, score, None) for name, score in phases["baseline"]["spectrums"].items()])
+        yield _bars(
+            (name, score, f"{score:.1%}", "before") for name, score in phases["baseline"]["spectrums"].items()
+        )
     if section == "What was found" and (faults := phases.get("opportunities", {}).get("faults")):
         most = max(fault["gain"] for fault in faults)
         yield "<h3>What mending a fault would gain at most, in points</h3>"
-        yield _svg(
-            len(faults) * 24,
-            (
-                _bar(place * 24, f"{fault['fault']} ({fault['answers']} answers)", fault["gain"] / most, "cost")
-                + _value(place * 24, fault["gain"] / most, f"{100 * fault['gain']:.1f}")
-                for place, fault in enumerate(faults)
-            ),
+        yield _bars(
+            (f"{one['fault']} ({one['answers']} answers)", one["gain"] / most, f"{100 * one['gain']:.1f}", "cost")
+            for one in faults
         )
     if section == "What was decided" and "winner" in phases["validation"]:
         before, after = phases["validation"]["present"], phases["validation"]["winner"]
         for by in ("spectrums", "models"):
-            yield f"<h3>Held-out questions, by {by[:-1]}</h3>{_KEY}"
-            yield _bars([(name, before[by].get(name), score) for name, score in after[by].items()])
+            yield f"<h3>Held-out questions, by {by[:-1]}</h3>"
+            yield _compare((name, before[by].get(name), score) for name, score in after[by].items())
         decision = phases["validation"]["decision"]
         if decision["low"] is not None:
             yield f"<h3>The gain, with its interval over {decision['questions']} questions</h3>"
             yield _interval(decision, options["thresholds"]["gain"])
     if section == "The roll-out on live traffic" and (means := phases["rollout"]["means"]):
-        yield _KEY + _bars([("live answers", means.get("control"), means.get("candidate"))])
+        yield _compare([("live answers", means.get("control"), means.get("candidate"))])
 
 
-def _bars(rows: Sequence[tuple[str, float | None, float | None]]) -> str:
-    """Scores from 0 to 1: a bar for each of the two that is there."""
+def _compare(rows: Iterable[tuple[str, float | None, float | None]]) -> str:
+    """Scores from 0 to 1 of the present prompt and of the winner; a bar for each that is there."""
+    bars = (
+        (name, score, f"{score:.1%}", kind)
+        for name, *scores in rows
+        for score, kind in zip(scores, ("before", "after"), strict=True)
+        if score is not None
+    )
+    return _KEY + _bars(bars)
+
+
+def _bars(bars: Iterable[tuple[str, float, str, str]]) -> str:
+    """A bar of each name, length from 0 to 1, text behind it, and kind."""
     parts = []
-    for place, (name, before, after) in enumerate(rows):
-        top = place * 40
-        for offset, score, kind in ((0, before, "before"), (15, after, "after")):
-            if score is not None:
-                parts.append(_bar(top + offset, name if not offset or before is None else "", score, kind))
-                parts.append(_value(top + offset, score, f"{score:.1%}"))
-    return _svg(len(rows) * 40, parts)
-
-
-def _bar(top: float, name: str, share: float, kind: str) -> str:
-    label = f'<text x="{_LEFT - 10}" y="{top + 11}" text-anchor="end">{escape(name)}</text>' if name else ""
-    width = max(1.0, _room() * min(1.0, max(0.0, share)))
-    return f'{label}<rect class="{kind}" x="{_LEFT}" y="{top}" width="{width:.1f}" height="{_BAR}" rx="2"/>'
-
-
-def _value(top: float, share: float, text: str) -> str:
-    x = _LEFT + _room() * min(1.0, max(0.0, share)) + 6
-    return f'<text class="soft" x="{x:.1f}" y="{top + 11}">{escape(text)}</text>'
+    for place, (name, share, text, kind) in enumerate(bars):
+        y, width = 20 * place, max(1.0, _ROOM * min(1.0, max(0.0, share)))
+        parts.append(
+            f'<text x="{_LEFT - 10}" y="{y + 11}" text-anchor="end">{escape(name)}</text>'
+            f'<rect class="{kind}" x="{_LEFT}" y="{y}" width="{width:.1f}" height="13" rx="2"/>'
+            f'<text class="soft" x="{_LEFT + width + 6:.1f}" y="{y + 11}">{escape(text)}</text>'
+        )
+    return _svg(20 * len(parts), parts)
 
 
 def _interval(decision: Mapping[str, Any], least: float) -> str:
@@ -288,7 +271,3 @@ def _interval(decision: Mapping[str, Any], least: float) -> str:
 
 def _svg(height: float, parts: Iterable[str]) -> str:
     return f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img">{"".join(parts)}</svg>'
-
-
-def _room() -> int:
-    return _WIDTH - _LEFT - _RIGHT

@@ -25,8 +25,8 @@ from tilores_core.quality.evaluation.alerting import baseline, update_alerts
 from tilores_core.quality.evaluation.evaluator import Progress
 from tilores_core.quality.evaluation.plan import EvaluationRequest, build_plan
 from tilores_core.quality.evaluation.queue import MARK, EvaluationQueue
+from tilores_core.quality.evaluation.report import is_simulated
 from tilores_core.quality.evaluation.results import means
-from tilores_core.quality.evaluation.shown import is_simulated
 from tilores_core.services import Services
 from tilores_core.settings.nearest import suggest
 from tilores_core.spectrums import current_spectrums

@@ -5,7 +5,7 @@ results     one answer's result; the table with its intervals; two runs on the s
 asking      one question to one model; a second scorer
 evaluator   `Evaluator`: asks, scores, keeps each finished call before it counts
 queue       what the worker process is asked for
-shown, page text, JSON, JUnit; the HTML page
+report      text, JSON, JUnit; the HTML page
 """
 
 from tilores_core.quality.evaluation.evaluator import Evaluation as Evaluation, Evaluator as Evaluator
