@@ -17,6 +17,7 @@ from tilores_core.web.bodies import json_schema
 from tilores_core.web.feedback import FeedbackBody
 from tilores_core.web.guard import PluginRouters
 from tilores_core.web.langserve.config import config_schema
+from tilores_core.web.langserve.decode import EventFilters
 from tilores_core.web.langserve.schemas import Batched, Invoked, Problem, input_schema
 from tilores_core.web.openai.body import CompletionBody
 from tilores_core.web.openai.schemas import Completion, ErrorReply, ModelBody, ModelList
@@ -93,10 +94,10 @@ def describe(app: FastAPI, models: Models, authenticator: Authenticator, plugins
 def _langserve_paths(models: Models) -> Schema:
     question = _embed(input_schema())
     config = {"anyOf": [_embed(config_schema([*_names(models)])), {"type": "null"}]}
-    names = {"type": ["array", "null"], "items": {"type": "string", "maxLength": 256}, "maxItems": 64}
-    filters = {f"{verb}_{kind}": names for verb in ("include", "exclude") for kind in ("names", "types", "tags")}
     run = _object({"input": question}, {"config": config, "kwargs": {}})
-    filtered = _object({"input": question}, {"config": config, "kwargs": {}, **filters})
+    filtered = _object(
+        {"input": question}, {"config": config, "kwargs": {}, **json_schema(EventFilters)["properties"]}
+    )
     configs = {"anyOf": [*config["anyOf"], {"type": "array", "items": config}]}
     batch = _object({"inputs": {"type": "array", "items": question}}, {"config": configs, "kwargs": {}})
     one, several, problem = json_schema(Invoked), json_schema(Batched), json_schema(Problem)

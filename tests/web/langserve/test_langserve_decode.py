@@ -60,7 +60,7 @@ def test_what_clients_send() -> None:
     request = decode_run(python, LIMITS)
     assert request.chat.customer_id == "C1"
     assert request.metadata == {"customer_id": "C1"}
-    assert request.filters == EventFilters(include_types=("chat_model",), exclude_tags=("quiet",))
+    assert request.filters == EventFilters(include_types=["chat_model"], exclude_tags=["quiet"])
     javascript = body(
         input="hi",
         config={"recursionLimit": 25, "metadata": {"line": 3}, "runId": RUN_ID, "tags": ["desk"]},
@@ -225,9 +225,9 @@ def test_what_is_wrong_in_a_batch_is_named(data: bytes, loc: list[str | int]) ->
 def test_filters() -> None:
     tags = ("desk", "night")
     assert EventFilters().passes(name="n", type="t", tags=tags)
-    assert EventFilters(include_names=("x",), include_tags=("night",)).passes(name="n", type="t", tags=tags)
-    assert not EventFilters(include_names=("x",), include_types=("y",)).passes(name="n", type="t", tags=tags)
-    assert not EventFilters(include_names=("n",), exclude_tags=("desk",)).passes(name="n", type="t", tags=tags)
+    assert EventFilters(include_names=["x"], include_tags=["night"]).passes(name="n", type="t", tags=tags)
+    assert not EventFilters(include_names=["x"], include_types=["y"]).passes(name="n", type="t", tags=tags)
+    assert not EventFilters(include_names=["n"], exclude_tags=["desk"]).passes(name="n", type="t", tags=tags)
 
 
 ANY = st.recursive(

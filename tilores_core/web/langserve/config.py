@@ -132,11 +132,6 @@ def _fields(given: Configurable, at: str) -> dict[str, Any]:
     return fields
 
 
-def read_names(value: object, param: str) -> tuple[str, ...]:
-    """A list of strings or null. Raises `InvalidRequestError`."""
-    return () if value is None else tuple(convert(Names, value, param))
-
-
 def _check_metadata(value: Mapping[str, Any], param: str) -> None:
     try:
         size = len(orjson.dumps(value))

@@ -9,53 +9,37 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct
 
 from tilores_core.errors import InvalidRequestError
-from tilores_core.web.bodies import without_halves
-from tilores_core.web.langserve.config import RunConfig, add_kwargs, read_config, read_names
+from tilores_core.web.bodies import convert, without_halves
+from tilores_core.web.langserve.config import Names, RunConfig, add_kwargs, read_config
 from tilores_core.web.langserve.errors import ConfigCountError, InvalidJsonError, MissingFieldError
 from tilores_core.web.langserve.messages import parse_messages
 from tilores_core.web.request import ChatRequest, Limits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFilters:
+class EventFilters(Struct, frozen=True):
     """Which runs a client wants to hear of: with any `include_*`, those that match one; never an `exclude_*`."""
 
-    include_names: tuple[str, ...] = ()
-    include_types: tuple[str, ...] = ()
-    include_tags: tuple[str, ...] = ()
-    exclude_names: tuple[str, ...] = ()
-    exclude_types: tuple[str, ...] = ()
-    exclude_tags: tuple[str, ...] = ()
+    include_names: Names | None = None
+    include_types: Names | None = None
+    include_tags: Names | None = None
+    exclude_names: Names | None = None
+    exclude_types: Names | None = None
+    exclude_tags: Names | None = None
 
     def passes(self, *, name: str, type: str, tags: tuple[str, ...]) -> bool:
-        if self.include_names or self.include_types or self.include_tags:
-            wanted = (
-                name in self.include_names
-                or type in self.include_types
-                or not set(tags).isdisjoint(self.include_tags)
-            )
-        else:
-            wanted = True
-        return (
-            wanted
-            and name not in self.exclude_names
-            and type not in self.exclude_types
-            and set(tags).isdisjoint(self.exclude_tags)
-        )
+        def matches(names: Names | None, types: Names | None, wanted: Names | None) -> bool:
+            return name in (names or ()) or type in (types or ()) or not set(tags).isdisjoint(wanted or ())
+
+        included = self.include_names, self.include_types, self.include_tags
+        excluded = self.exclude_names, self.exclude_types, self.exclude_tags
+        return (not any(included) or matches(*included)) and not matches(*excluded)
 
 
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
 NO_FILTERS: Final = EventFilters()
-_FILTERS: Final = (
-    "include_names",
-    "include_types",
-    "include_tags",
-    "exclude_names",
-    "exclude_types",
-    "exclude_tags",
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,7 +64,7 @@ def decode_run(body: bytes, limits: Limits, *, base_config: Mapping[str, Any] | 
         raise MissingFieldError("input is missing", param="input", fix='send {"input": …}')
     config = add_kwargs(read_config(data.get("config"), base_config), data.get("kwargs"))
     # Three keys are the usual ones; the rest are filters, and only the streams have them.
-    filters = _read_filters(data) if len(data) > 3 else NO_FILTERS
+    filters = convert(EventFilters, data, "") if len(data) > 3 else NO_FILTERS
     return _run(data["input"], "input", config, limits, filters)
 
 
@@ -153,11 +137,6 @@ def _run(value: object, param: str, config: RunConfig, limits: Limits, filters: 
         tags=config.tags,
         metadata=config.metadata,
     )
-
-
-def _read_filters(data: Mapping[str, Any]) -> EventFilters:
-    given = {name: read_names(data.get(name), name) for name in _FILTERS}
-    return EventFilters(**given) if any(given.values()) else NO_FILTERS
 
 
 def _different_ids(runs: list[RunRequest]) -> list[RunRequest]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from tilores_core.errors import (
@@ -72,43 +71,35 @@ def error_reply(error: Exception) -> ErrorReply:
     Errors the caller can mend keep their text; all others show their kind only, so no
     internals, secret or customer's data can leak.
     """
-    for kind, answer in _ANSWERS:
+    if isinstance(error, InvalidJsonError):
+        return 422, {"detail": [error.message], "message": error.message}, {}
+    if isinstance(error, ContentRefusedError):  # the provider's own reason, which only the caller can mend
+        return _field("content_refused", "input", f"{error.message}; change the question", shows_path=False)
+    for kind, status, text in _STATUS:
         if isinstance(error, kind):
-            return answer(error)
-    return _plain(500, INTERNAL)
+            text = text or _own_text(error)
+            return status, {"detail": text, "message": text}, _headers(error)
+    for kind, name, param in _FIELDS:
+        if isinstance(error, kind):
+            return _field(name, param or getattr(error, "param", None), _own_text(error))
+    return 500, {"detail": INTERNAL, "message": INTERNAL}, {}
 
 
-def _plain(status: int, text: str, headers: dict[str, str] | None = None) -> ErrorReply:
-    return status, {"detail": text, "message": text}, headers or {}
+def _own_text(error: TiloresError) -> str:
+    return f"{error.message}; {error.fix}" if error.fix else error.message
 
 
-def _own_text(error: Any) -> str:
-    return f"{error.message}; {error.fix}" if error.fix else str(error.message)
+def _headers(error: TiloresError) -> dict[str, str]:
+    if isinstance(error, AuthenticationError):
+        return {"WWW-Authenticate": "Bearer"}
+    seconds = 1.0 if isinstance(error, ProviderUnavailableError) else getattr(error, "retry_after", None)
+    return {"Retry-After": str(max(1, math.ceil(seconds)))} if seconds is not None else {}
 
 
-def _make_responder(status: int, headers: dict[str, str] | None = None) -> Callable[[Any], ErrorReply]:
-    return lambda error: _plain(status, _own_text(error), headers)
-
-
-def _field(kind: str, param: str | None = None) -> Callable[[Any], ErrorReply]:
-    """422 that names the field: `param`, or the error's own."""
-
-    def answer(error: Any) -> ErrorReply:
-        text = _own_text(error)
-        path = param or error.param
-        detail = [{"type": kind, "loc": location(path), "msg": text}]
-        return 422, {"detail": detail, "message": f"{path}: {text}" if path else text}, {}
-
-    return answer
-
-
-def _later(status: int, text: str | None = None) -> Callable[[Any], ErrorReply]:
-    def answer(error: Any) -> ErrorReply:
-        seconds = error.retry_after
-        headers = {"Retry-After": str(max(1, math.ceil(seconds)))} if seconds is not None else {}
-        return _plain(status, text or _own_text(error), headers)
-
-    return answer
+def _field(kind: str, path: str | None, text: str, *, shows_path: bool = True) -> ErrorReply:
+    """422 that names the field."""
+    detail = [{"type": kind, "loc": location(path), "msg": text}]
+    return 422, {"detail": detail, "message": f"{path}: {text}" if path and shows_path else text}, {}
 
 
 def location(param: str | None) -> list[str | int]:
@@ -118,50 +109,29 @@ def location(param: str | None) -> list[str | int]:
     return [int(step) if step.isdecimal() else step for step in _STEP.findall(param)]
 
 
-def _invalid_json(error: Any) -> ErrorReply:
-    return 422, {"detail": [error.message], "message": error.message}, {}
-
-
-def _provider_unavailable(error: Any) -> ErrorReply:
-    return _plain(503, "The model does not answer at the moment; try again later", {"Retry-After": "1"})
-
-
-def _provider_auth(error: Any) -> ErrorReply:
-    return _plain(503, "The model cannot be used: its provider's key is missing or was refused")
-
-
-def _provider_quota(error: Any) -> ErrorReply:
-    return _plain(503, "The model cannot be used: the account at its provider is out of credit")
-
-
-def _refuse(error: Any) -> ErrorReply:
-    text = f"{error.message}; change the question"  # the provider's own reason, which only the caller can mend
-    return 422, {"detail": [{"type": "content_refused", "loc": ["input"], "msg": text}], "message": text}, {}
-
-
-# The most specific kind first: the first that fits answers.
-_ANSWERS: Final[tuple[tuple[type[TiloresError], Callable[[Any], ErrorReply]], ...]] = (
-    (InvalidJsonError, _invalid_json),
-    (ConfigHashError, _make_responder(400)),
-    (ConfigCountError, lambda error: _plain(422, error.message)),
-    (MissingFieldError, _field("missing")),
-    (UnsupportedParameterError, _field("unsupported_parameter")),
-    (ContextTooLongError, _field("context_too_long")),
-    (InvalidRequestError, _field("value_error")),
-    (UnknownModelError, _field("unknown_model", "config.configurable.model")),
-    (AuthenticationError, _make_responder(401, {"WWW-Authenticate": "Bearer"})),
-    (PermissionDeniedError, _make_responder(403)),
-    (PayloadTooLargeError, _make_responder(413)),
-    (RateLimitedError, _later(429)),
-    (OverloadedError, _later(503)),
-    (SourceUnavailableError, _later(503, "The customer data cannot be reached at the moment; try again later")),
-    (SourceError, lambda error: _plain(503, "The customer data cannot be reached")),
-    (StoreUnavailableError, _later(503, "The server's database cannot be reached at the moment; try again later")),
-    (StoreError, lambda error: _plain(503, "The server's database cannot be used")),
-    (ProviderQuotaError, _provider_quota),
-    (ProviderRateLimitedError, _later(503, "The model is busy at the moment; try again later")),
-    (ProviderUnavailableError, _provider_unavailable),
-    (ProviderAuthError, _provider_auth),
-    (ContentRefusedError, _refuse),
-    (DeadlineExceededError, _later(504, "The answer took too long")),
+# Of both tables the first kind that fits counts. Without a text, it is the error's own.
+_STATUS: Final[tuple[tuple[type[TiloresError], int, str], ...]] = (
+    (ConfigHashError, 400, ""),
+    (ConfigCountError, 422, ""),
+    (AuthenticationError, 401, ""),
+    (PermissionDeniedError, 403, ""),
+    (PayloadTooLargeError, 413, ""),
+    (RateLimitedError, 429, ""),
+    (OverloadedError, 503, ""),
+    (SourceUnavailableError, 503, "The customer data cannot be reached at the moment; try again later"),
+    (SourceError, 503, "The customer data cannot be reached"),
+    (StoreUnavailableError, 503, "The server's database cannot be reached at the moment; try again later"),
+    (StoreError, 503, "The server's database cannot be used"),
+    (ProviderQuotaError, 503, "The model cannot be used: the account at its provider is out of credit"),
+    (ProviderRateLimitedError, 503, "The model is busy at the moment; try again later"),
+    (ProviderUnavailableError, 503, "The model does not answer at the moment; try again later"),
+    (ProviderAuthError, 503, "The model cannot be used: its provider's key is missing or was refused"),
+    (DeadlineExceededError, 504, "The answer took too long"),
+)
+_FIELDS: Final[tuple[tuple[type[TiloresError], str, str | None], ...]] = (
+    (MissingFieldError, "missing", None),
+    (UnsupportedParameterError, "unsupported_parameter", None),
+    (ContextTooLongError, "context_too_long", None),
+    (InvalidRequestError, "value_error", None),
+    (UnknownModelError, "unknown_model", "config.configurable.model"),
 )
