@@ -501,7 +501,7 @@ async def test_windows_of_a_code_rollout_are_marked_and_left_out(replica: Replic
     assert await monitor(one, deployed + 1200).watch() is None
     assert one.replica.number == number
     steps = await monitor(one, deployed + 1200).performance(hours=0.5, step_hours=1 / 12)
-    assert [(step.code_rollout, step.errors) for step in steps] == [(True, 1.0), (False, 0.0)]
+    assert [(step["code_rollout"], step["errors"]) for step in steps] == [(True, 1.0), (False, 0.0)]
 
 
 async def test_few_bad_answers_are_not_a_regression(replica: ReplicaStart) -> None:
@@ -516,7 +516,7 @@ async def test_performance_has_the_figures_of_each_version(replica: ReplicaStart
     _, deployed = await with_deployment(one, 0.95, 0.85)
     await (await one.replica.store.get()).windows.roll_up(now_ms=int((deployed + 1800) * 1000))
     found = await monitor(one, deployed + 1200).performance(hours=24)
-    assert [(round(item.quality or 0, 2), item.achievement, item.turns) for item in found] == [
+    assert [(round(item["quality"] or 0, 2), item["achievement"], item["turns"]) for item in found] == [
         (0.95, 1.0, 400),
         (0.85, 0.0, 400),
     ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -17,7 +17,7 @@ from tilores_core.settings.improve import MonitorTable
 from tilores_core.statistics import MeanSPRT, Moments
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import PRODUCTION
-from tilores_core.store.windows import DIMENSIONS, WINDOW_MS, Dimension, Window
+from tilores_core.store.windows import DIMENSIONS, WINDOW_MS, Window
 
 if TYPE_CHECKING:
     from tilores_core.store.prompts import PromptLabel
@@ -33,46 +33,6 @@ _ALPHA: Final = 0.02
 _TAU: Final = 0.04
 _MINIMUM: Final = 50.0
 _MOST_ROLLOUTS: Final = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Performance:
-    """Figures of one model, spectrum and prompt version over a span; a dimension that was summed over is "".
-
-    `quality`, `feedback` in [0, 1], None without any; `achievement`: share of windows with scores that reached 90 %;
-    `errors`, `cached`: shares of turns; `latency` in seconds and `cost` in US dollars per answer that a model made.
-    `code_rollout`: there was one in this span, so that what changed may be the code's doing.
-    """
-
-    start_ms: int
-    model: str
-    spectrum: str
-    prompt_version: str
-    turns: int
-    quality: float | None
-    achievement: float | None
-    errors: float
-    cached: float
-    latency: float | None
-    cost: float | None
-    feedback: float | None
-    code_rollout: bool
-
-    @classmethod
-    def of(cls, window: Window, *, code_rollout: bool) -> Performance:
-        return cls(
-            start_ms=window.start_ms,
-            **window.cell._asdict(),
-            turns=round(window.sums["turns"]),
-            quality=window.mean("overall"),
-            achievement=window.share("reached", "windows"),
-            errors=window.share("errors", "turns") or 0.0,
-            cached=window.share("hits", "turns") or 0.0,
-            latency=window.mean("latency"),
-            cost=window.mean("cost"),
-            feedback=window.mean("feedback"),
-            code_rollout=code_rollout,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,25 +78,37 @@ class ProductionPerformanceMonitor:
         self.watching = False
         """Whether the last look found a deployment that is recent enough to be watched."""
 
-    async def performance(
-        self, *, hours: float = 24.0, step_hours: float | None = None, by: Sequence[Dimension] = DIMENSIONS
-    ) -> list[Performance]:
-        """Figures of the last hours, one per cell or per step and cell. A step is whole windows of five minutes, at
-        least one. Raises `StoreError`."""
+    async def performance(self, *, hours: float = 24.0, step_hours: float | None = None) -> list[dict[str, Any]]:
+        """Figures of the last hours by model, spectrum and prompt version, and by step: whole windows of five
+        minutes, at least one. Raises `StoreError`.
+
+        `quality`, `feedback` in [0, 1], None without any; `achievement`: share of windows with scores that reached
+        90 %; `errors`, `cached`: shares of turns; `latency` in seconds and `cost` in US dollars per answer that a
+        model made. `code_rollout`: there was one in this span, so that what changed may be the code's doing.
+        """
         now = int(self._clock() * 1000)
         step = None if step_hours is None else max(1, round(step_hours * _HOUR_MS / WINDOW_MS)) * WINDOW_MS
         store = await self._store.get()
         spans = [rollout.span for rollout in await store.rollouts.recent(limit=_MOST_ROLLOUTS)]
-        return [
-            Performance.of(
-                window,
-                code_rollout=any(
-                    begin < (now if step is None else window.start_ms + step) and end > window.start_ms
-                    for begin, end in spans
-                ),
-            )
-            for window in await store.windows.query(now - int(hours * _HOUR_MS), now, step_ms=step, by=by)
-        ]
+
+        def describe(window: Window) -> dict[str, Any]:
+            until = now if step is None else window.start_ms + step
+            return {
+                "start_ms": window.start_ms,
+                **window.cell._asdict(),
+                "turns": round(window.sums["turns"]),
+                "quality": window.mean("overall"),
+                "achievement": window.share("reached", "windows"),
+                "errors": window.share("errors", "turns") or 0.0,
+                "cached": window.share("hits", "turns") or 0.0,
+                "latency": window.mean("latency"),
+                "cost": window.mean("cost"),
+                "feedback": window.mean("feedback"),
+                "code_rollout": any(begin < until and end > window.start_ms for begin, end in spans),
+            }
+
+        windows = await store.windows.query(now - int(hours * _HOUR_MS), now, step_ms=step, by=DIMENSIONS)
+        return [describe(window) for window in windows]
 
     async def watch(self) -> Regression | None:
         """Compare the version in production with the one before, for a while after a deployment; roll back a

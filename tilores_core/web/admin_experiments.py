@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -63,10 +62,7 @@ def experiment_routes(release: ProductionIntegrationOrchestrator, note: Callable
         step_hours: Annotated[float | None, Query(gt=0, le=24 * 31)] = None,
     ) -> list[dict[str, Any]]:
         """Quality, errors, latency, cost and feedback per model, spectrum and prompt version."""
-        return [
-            asdict(performance)
-            for performance in await release.monitor.performance(hours=hours, step_hours=step_hours)
-        ]
+        return await release.monitor.performance(hours=hours, step_hours=step_hours)
 
     @router.get("/runs/{name}", responses=MISSING)
     async def status(name: Annotated[str, Field(max_length=40)]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from tilores_core.contracts import Arm
@@ -72,11 +73,11 @@ def analyse(
     lift = _stratify(test, [_adjust(arms) for arms in steps.values()])
     ahead = lift.difference > 0
     confidence = 1 - lift.p_value if ahead else min(0.5, lift.p_value)
-    harm = _harm(plan, steps)
     mismatch = min(
         [mismatch_p, *(_mismatch(arms, weights[step]) for step, arms in steps.items() if weights[step] < 1)]
     )
     total = {arm: _sum(steps, arm) for arm in ARMS}
+    harm = _find_harm(plan, steps, total)
     now = max(steps, default=0)
 
     def verdict(action: Action, reason: str) -> Verdict:
@@ -177,7 +178,7 @@ def _moments_with(difference: float, variance: float, control: float, candidate:
     )
 
 
-def _harm(plan: ExperimentPlan, steps: Steps) -> dict[str, str]:
+def _find_harm(plan: ExperimentPlan, steps: Steps, total: Mapping[Arm, ArmSums]) -> dict[str, str]:
     """The guardrails that are crossed for sure, each with its numbers. The level is shared among them."""
     guards, found = plan.guardrails, {}
     alpha = 2 * HARM_ALPHA / _GUARDS  # each looks at one side of a two-sided interval
@@ -186,34 +187,24 @@ def _harm(plan: ExperimentPlan, steps: Steps) -> dict[str, str]:
         pairs = [_pair(arms, moments) for arms in steps.values()]
         return _stratify(MeanSPRT(tau=tau, alpha=alpha, minimum=FEWEST), pairs)
 
-    quality = look(lambda sums: sums.scores, _TAU)
+    quality = look(attrgetter("scores"), _TAU)
     if quality.high < -guards.quality:
         found["quality"] = f"quality is lower by {-quality.difference:.3f} (at least {-quality.high:.3f})"
-    errors = look(lambda sums: sums.failures, _TAU)
+    errors = look(attrgetter("failures"), _TAU)
     if errors.low > guards.errors:
         found["errors"] = f"errors are higher by {errors.difference:.1%} (at least {errors.low:.1%})"
-    for name, allowed, of in (
-        ("latency", guards.latency, lambda sums: sums.latencies),
-        ("cost", guards.cost, lambda sums: sums.costs),
-    ):
-        base = _total(steps, "control", of).mean
+    for name, allowed, part in (("latency", guards.latency, "latencies"), ("cost", guards.cost, "costs")):
+        base = attrgetter(part)(total["control"]).mean
         if base > _LEAST_BASE:
-            seen = look(of, base * _RELATIVE_TAU)
+            seen = look(attrgetter(part), base * _RELATIVE_TAU)
             if seen.low > allowed * base:
                 found[name] = f"{name} is higher by {seen.difference / base:.0%} (at least {seen.low / base:.0%})"
-    candidate = _total(steps, "candidate", lambda sums: sums.scores)
+    candidate = total["candidate"].scores
     fixed = Moments(1e12, guards.floor, 0.0)
     floor = MeanSPRT(tau=_TAU, alpha=alpha, minimum=FEWEST).look(fixed, candidate)
     if floor.high < 0:
         found["floor"] = f"quality is {candidate.mean:.1%}, below the floor of {guards.floor:.0%}"
     return found
-
-
-def _total(steps: Steps, arm: Arm, of: Callable[[ArmSums], Moments]) -> Moments:
-    moments = Moments()
-    for arms in steps.values():
-        moments.merge(of(arms.get(arm, ArmSums())))
-    return moments
 
 
 def _sum(steps: Steps, arm: Arm) -> ArmSums:
