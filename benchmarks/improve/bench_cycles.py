@@ -134,7 +134,7 @@ async def learn(strategy: str, cycles: int, per_spectrum: int) -> bool:
     calls = {True: 0, False: 0}
     scores: dict[bool, list[float]] = {True: [], False: []}
     async with opened(per_spectrum) as (kept, poor):
-        roster = default_models(kept.engine.models.listing())[0]
+        roster = default_models(kept.engine.models.listing())
         for seed in range(1, cycles + 1):
             models = tuple(sorted(random.Random(seed).sample(roster, 3)))
             async with opened(per_spectrum) as (empty, number):

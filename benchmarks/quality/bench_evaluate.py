@@ -114,7 +114,7 @@ async def spoilt(folder: Path) -> bool:
         questions = [*golden.training, *golden.validation, *golden.held_out()]
         right = sum(classify(question.text) == question.spectrum for question in questions) / len(questions)
         good = say("right spectrum", f"{100 * right:.1f} % of {len(questions)} golden questions", right >= 0.95)
-        models, _ = default_models(services.engine.models.listing())
+        models = default_models(services.engine.models.listing())
         evaluator = Evaluator(engine=services.engine, source=services.source)
 
         async def run(parts: dict[str, str]) -> Evaluation:

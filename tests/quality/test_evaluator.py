@@ -141,8 +141,8 @@ def test_default_models_are_one_per_provider_else_the_seven_simulated_ones() -> 
 
     demo = [("demo", info(f"simulated-{number}", simulated=True)) for number in range(8)]
     real = [("acme", info("big")), ("acme", info("small")), ("bolt", info("one", unavailable="set BOLT_KEY"))]
-    assert default_models([*demo, *real]) == (("acme:big",), False)
-    assert default_models([*demo, real[2]]) == (tuple(f"demo:simulated-{number}" for number in range(1, 8)), True)
+    assert default_models([*demo, *real]) == ("acme:big",)
+    assert default_models([*demo, real[2]]) == tuple(f"demo:simulated-{number}" for number in range(1, 8))
 
 
 # --- a provider with prices, failures and a judge ---------------------------------------------------------------

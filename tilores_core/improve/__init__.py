@@ -7,8 +7,7 @@ engine      `ContinuousOptimizationEngine`: candidates checked and scored by suc
 learning    `LearningAccumulator`: what helped and what hurt; `SelfImprovingOptimizer`: apply that first, else explore
 decision    held-out questions decide, always-valid; `AutomatedImprovementDeployment`: a version, and a guarded
             roll-out on live traffic
-phases      the six phases of a cycle, each kept in the store
-cycle       `VirtuousCycleOrchestrator`: runs cycles, one at a time
+cycle       the six phases of a cycle, each kept in the store; `VirtuousCycleOrchestrator`: runs cycles, one at a time
 report      a cycle as Markdown and as one HTML page; events as it happens
 orchestrator  `ContinuousImprovementOrchestrator`: cycles triggered by breaches, within limits; pause and resume
 """

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
-from tilores_core.improve.phases import PHASES
+from tilores_core.improve.cycle import PHASES
 from tilores_core.improve.report import cycle_row, episode_row
 from tilores_core.resilience import wait_for_event
 from tilores_core.store.lazy import LazyStore

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from tilores_core.improve.phases import PHASES
+from tilores_core.improve.cycle import PHASES
 from tilores_core.quality.evaluation.report import begin_page
 
 if TYPE_CHECKING:

@@ -57,7 +57,6 @@ class GoldenQuestions:
             models=(model or self._engine.models.default,),
             questions=tuple(questions.values()),
             prompt=prompt,
-            label="deployment",
         )
         run = await Evaluator(engine=self._engine, source=self._source).evaluate(plan)
         unanswered = sum(result.scores is None for result in run.results)

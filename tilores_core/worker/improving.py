@@ -140,7 +140,7 @@ async def build_request(
     await providers.require(*named)
     number = await services.prompts.versions.number_of(version)
     parts = dict((await services.prompts.versions.get(number)).parts)
-    asked = named or default_models(providers.listing())[0]
+    asked = named or default_models(providers.listing())
     priced = all(price_of(providers.info(model), 0) is not None for model in asked)
     return CycleRequest(
         strategy=name,

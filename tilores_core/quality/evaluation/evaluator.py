@@ -293,7 +293,6 @@ def _options(plan: EvaluationPlan) -> dict[str, Any]:
         "seed": plan.seed,
         "purpose": plan.purpose,
         "judge": plan.judge,
-        "label": plan.label,
     }
 
 

@@ -34,7 +34,7 @@ class EvaluationPlan:
 
     `models`: full names. `prompt`: None for the one in use. `seed`: goes to the models that take one; two plans with
     the same seed are paired. `purpose`: `improvement` refuses held-out questions. `judge`: full name of a model that
-    grades each answer as well. `label`: what the run is for, shown in listings.
+    grades each answer as well.
     """
 
     models: tuple[str, ...]
@@ -43,7 +43,6 @@ class EvaluationPlan:
     seed: int = 0
     purpose: Purpose = "evaluation"
     judge: str | None = None
-    label: str = ""
 
     @property
     def calls(self) -> int:
@@ -177,7 +176,7 @@ async def build_plan(
 
     Raises `ConfigError`, `UnknownModelError`, `InvalidRequestError` for a spectrum without questions, `SourceError`.
     """
-    names = tuple(models.resolve(name) for name in request.models) or default_models(models.listing())[0]
+    names = tuple(models.resolve(name) for name in request.models) or default_models(models.listing())
     judge = None if request.judge is None else models.resolve(request.judge)
     await models.require(*names, *(() if judge is None else (judge,)))
     golden = await _golden(request, source, questions)
@@ -220,8 +219,8 @@ def _choose(request: EvaluationRequest, golden: GoldenSet, *, own: bool) -> tupl
     return tuple(chosen)
 
 
-def default_models(listing: Iterable[tuple[str, ModelInfo]]) -> tuple[tuple[str, ...], bool]:
-    """The full names of seven models at most, for when none are named, and whether they are simulated.
+def default_models(listing: Iterable[tuple[str, ModelInfo]]) -> tuple[str, ...]:
+    """The full names of seven models at most, for when none are named.
 
     One per provider that can be used: the first that it lists. Where none can, as there are no keys, the simulated
     ones that have a weakness each, in the order in which they are listed.
@@ -236,6 +235,4 @@ def default_models(listing: Iterable[tuple[str, ModelInfo]]) -> tuple[tuple[str,
             simulated.append(name)
         else:
             real.setdefault(provider, name)
-    if real:
-        return tuple(real.values())[:_MOST_MODELS], False
-    return tuple(simulated[-_MOST_MODELS:]), True
+    return tuple(real.values())[:_MOST_MODELS] or tuple(simulated[-_MOST_MODELS:])

@@ -1,8 +1,8 @@
 """Golden questions: made from a source's own records, read from files, split by customer.
 
 fields      a value of a record -> a fact, by its type and the field's name
-templates   the wordings: written ones (written.toml) and those made of field names
-make        customers and wordings -> questions with facts, forbidden facts and unanswerable ones
+make        customers and wordings (written.toml, or made of field names) -> questions with facts, forbidden facts and
+            unanswerable ones
 splits      training, validation and held-out, by customer
 files       YAML and JSONL files of users
 """
@@ -12,7 +12,6 @@ from tilores_core.quality.questions.splits import (
     HELD_OUT as HELD_OUT,
     SPLITS as SPLITS,
     GoldenSet as GoldenSet,
-    ImprovementSplit as ImprovementSplit,
     Split as Split,
     split_of as split_of,
 )

@@ -1,29 +1,26 @@
-"""Golden questions from a source's own records."""
+"""Golden questions from a source's own records, in wordings from written.toml or made of the names of fields."""
 
 from __future__ import annotations
 
 import hashlib
+import re
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Final, Literal
 
 from tilores_core.chat.grounding.amounts import Claim
 from tilores_core.contracts import Customer, CustomerSource, SourceSchema, SupportsListing
 from tilores_core.errors import ConfigError
 from tilores_core.quality.questions.fields import FieldFacts, facts_of
 from tilores_core.quality.questions.splits import SPLITS, GoldenSet, Split, split_of
-from tilores_core.quality.questions.templates import (
-    NAME,
-    Wording,
-    absent_field,
-    from_field,
-    from_fields,
-    load_written,
-)
 from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords
 from tilores_core.quality.scoring.clauses import plain_words
 from tilores_core.spectrums import current_spectrums, spectrum_of_field
 
+NAME: Final = "{name}"
 _MOST_LISTED: Final = 10_000
 _MOST_FORBIDDEN: Final = 2
 _LEAST_DIGITS: Final = 3
@@ -85,6 +82,20 @@ async def make_questions(
             fix="check the ids, and that the records have fields with values",
         )
     return GoldenSet(questions, name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A question without its customer: the text with `{name}`, and the fields that a right answer states.
+
+    `absent`: the one field is what the records do not hold.
+    """
+
+    spectrum: str
+    text: str
+    fields: tuple[str, ...]
+    origin: Literal["template", "written"] = "written"
+    absent: bool = False
 
 
 class _Subject:
@@ -162,10 +173,10 @@ class _Maker:
                     kinds[field] = found.facts[0].kind
                     break
         ranked = sorted(kinds, key=lambda field: _rank(self._options.seed, spectrum, field))
-        singles = [from_field(spectrum, field, kinds[field]) for field in ranked]
+        singles = [from_fields(spectrum, field, kind=kinds[field]) for field in ranked]
         plain = [field for field in ranked if kinds[field] != "boolean"]
         pairs = [from_fields(spectrum, *pair) for pair in zip(plain[::2], plain[1::2], strict=False)]
-        return singles, pairs, [absent_field(spectrum, field) for field in ranked]
+        return singles, pairs, [from_fields(spectrum, field, absent=True) for field in ranked]
 
     def _rank_wordings(self, wordings: list[Wording]) -> list[Wording]:
         return sorted(wordings, key=lambda wording: _rank(self._options.seed, wording.text))
@@ -248,3 +259,31 @@ def _is_telling(fact: Fact) -> bool:
 
 def _rank(*what: object) -> str:
     return hashlib.sha256("|".join(map(str, what)).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def load_written() -> tuple[Wording, ...]:
+    """The wordings of written.toml."""
+    data: dict[str, Any] = tomllib.loads(files(__package__).joinpath("written.toml").read_text(encoding="utf-8"))
+    found = []
+    for spectrum, tables in data.items():
+        for key in ("questions", "absent"):
+            found += [Wording(spectrum, text, tuple(fields), absent=key == "absent") for text, *fields in tables[key]]
+    return tuple(found)
+
+
+def from_fields(spectrum: str, *fields: str, kind: str = "", absent: bool = False) -> Wording:
+    """A wording for one or two fields of which nothing but the names are known, and the kind of a single one."""
+    first, *more = map(speak_name, fields)
+    text = {"boolean": f"Is it so for {NAME}: {first}", "date": f"What is the date of {NAME}'s {first}"}.get(
+        kind, f"What is {NAME}'s {first}"
+    )
+    text += "".join(f", and what is the {label}" for label in more)
+    return Wording(spectrum, f"{text}?", fields, origin="template", absent=absent)
+
+
+def speak_name(field: str) -> str:
+    """A field's name as it is said: `LastPayment_date` is "last payment date"."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", field.rpartition(".")[2])
+    label = " ".join(re.sub(r"[\W_]+", " ", words).lower().split())
+    return re.sub(r" (?:on|at)$", "", label)

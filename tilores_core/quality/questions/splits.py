@@ -13,7 +13,6 @@ from typing import Final, Literal
 from tilores_core.quality.scoring import GoldenQuestion
 
 Split = Literal["training", "validation", "held-out"]
-ImprovementSplit = Literal["training", "validation"]
 SPLITS: Final[tuple[Split, ...]] = ("training", "validation", "held-out")
 HELD_OUT: Final = "held-out"
 _THIRD: Final = 3
