@@ -58,6 +58,7 @@ class AlertQueue:
         self._wake = WorkMark(data_dir, MARK).set
         self._clock = clock
         self._waiting: dict[str, AlertReport] = {}
+        self._writing: dict[str, AlertReport] = {}  # older than what waits, and written before it
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
@@ -65,7 +66,7 @@ class AlertQueue:
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._writing)
 
     def raise_alert(self, alert: Alert) -> None:
         now = round(self._clock() * 1000)
@@ -88,7 +89,7 @@ class AlertQueue:
 
     def _of(self, fingerprint: str) -> AlertReport | None:
         found = self._waiting.get(fingerprint)
-        if found is None and len(self._waiting) < MOST_WAITING:
+        if found is None and self.waiting < MOST_WAITING:
             found = self._waiting[fingerprint] = AlertReport(fingerprint=fingerprint)
         self.dropped += found is None
         return found
@@ -110,7 +111,7 @@ class AlertQueue:
             return
         await cancel_tasks(self._task)
         self._task = None
-        if self._waiting:
+        if self.waiting:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     if await self.flush():
@@ -119,25 +120,28 @@ class AlertQueue:
 
     async def flush(self) -> bool:
         """Write now what waits; False when the store did not take it, and then it waits on."""
-        with self._lock:
-            taken, self._waiting = self._waiting, {}
-        if not taken:
+        if not self.waiting:
             return True
         try:
-            while taken:
-                part = list(islice(taken.values(), _MOST_PER_WRITE))
+            while self._take():
+                part = list(islice(self._writing.values(), _MOST_PER_WRITE))
                 await self._write(part)
-                for report in part:
-                    del taken[report.fingerprint]
-        except (TiloresError, asyncio.CancelledError) as error:
-            self._put_back(taken)
+                with self._lock:
+                    for report in part:
+                        del self._writing[report.fingerprint]
+        except TiloresError as error:
             self.failed += 1
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            log.warning("alerts.queue_failed", waiting=len(self._waiting), error=error.message)
+            log.warning("alerts.queue_failed", waiting=self.waiting, error=error.message)
             return False
         await asyncio.to_thread(self._file.remove)
         return True
+
+    def _take(self) -> bool:
+        """Whether there is something to write."""
+        with self._lock:
+            if not self._writing:
+                self._writing, self._waiting = self._waiting, {}
+            return bool(self._writing)
 
     async def _run(self) -> None:
         with contextlib.suppress(OSError):
@@ -177,22 +181,8 @@ class AlertQueue:
 
     async def _spill(self) -> None:
         with self._lock:
-            reports = [replace(report) for report in self._waiting.values()]
+            reports = [replace(report) for part in (self._writing, self._waiting) for report in part.values()]
         try:
             await asyncio.to_thread(self._file.write, reports)
         except OSError as error:
             log.error("alerts.spill_failed", waiting=len(reports), error=error.strerror or type(error).__name__)
-
-    def _put_back(self, taken: dict[str, AlertReport]) -> None:
-        """What was raised meanwhile is newer."""
-        with self._lock:
-            for fingerprint, old in taken.items():
-                new = self._waiting.get(fingerprint)
-                if new is None:
-                    self._waiting[fingerprint] = old
-                elif new.alert is None:  # it was only cleared meanwhile
-                    old.cleared_ms = new.cleared_ms
-                    self._waiting[fingerprint] = old
-                else:
-                    new.count += old.count
-                    new.first_ms = old.first_ms or new.first_ms
