@@ -4,44 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from tilores_core import (
-    DeployError,
-    DeployFinding,
-    DeployJournal,
-    DeployLog,
-    Deployment,
-    DeployProject,
-    PluginContext,
-    Progress,
-)
-from tilores_plugins.deploy.docker.engine import Engine, check_engine, container_name, values
-from tilores_plugins.deploy.docker.settings import Settings
+from tilores_core import DeployError, DeployFinding, DeployLog, Deployment, DeployProject, PluginContext, Progress
+from tilores_plugins.deploy.docker.engine import Engine, ImageTarget, check_engine, container_name, values
 
 _PORT = 8000
 _LABEL = "io.tilores.deployment"
 _DATA = "/data"
 
 
-class ContainerTarget:
-    """A deployment's id is its image's tag; its container is called name-tag."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+class ContainerTarget(ImageTarget):
+    """The container of a deployment is called name-tag."""
 
     async def check(self, project: DeployProject) -> list[DeployFinding]:
         return await check_engine(self._settings, project, self._settings.dockerfile)
-
-    async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
-        engine = Engine.of(self._settings, values(project))
-        known = await self.status()
-        tag = await engine.image(project, journal, [deployment.id for deployment in known], progress)
-        made = await self._start(engine, project, tag, known, progress)
-        for old in [deployment for deployment in known if deployment.id != tag][self._settings.keep - 1 :]:
-            if not old.active:
-                if old.can_rollback:
-                    await engine.try_call("rm", self._container(old.id))
-                await engine.try_call("image", "rm", f"{self._settings.name}:{old.id}")
-        return made
 
     async def status(self) -> list[Deployment]:
         engine = Engine.of(self._settings)
@@ -56,7 +31,7 @@ class ContainerTarget:
                 Deployment(
                     id=tag,
                     state="running" if is_running else "in progress" if state == "restarting" else "stopped",
-                    url=f"http://{self._settings.address}:{self._settings.port}" if is_running else None,
+                    url=self._address() if is_running else None,
                     created=f"{tag[:4]}-{tag[4:6]}-{tag[6:8]}T{tag[9:11]}:{tag[11:13]}:{tag[13:15]}Z",
                     detail=str(row.get("Status", "")) if row is not None else "image only",
                     active=is_running,
@@ -83,14 +58,10 @@ class ContainerTarget:
         progress(f"{self._container(deployment.id)} runs again")
         return await self._get(deployment.id)
 
-    async def aclose(self) -> None:
-        return None
-
-    async def _start(
-        self, engine: Engine, project: DeployProject, tag: str, known: list[Deployment], progress: Progress
-    ) -> Deployment:
-        there = next((deployment for deployment in known if deployment.id == tag), None)
+    async def _start(self, project: DeployProject, tag: str, progress: Progress) -> Deployment:
         container, settings = self._container(tag), self._settings
+        engine, known = Engine.of(settings, values(project)), await self.status()
+        there = next((deployment for deployment in known if deployment.id == tag), None)
         if there is not None and there.active:
             return there
         if there is not None and there.can_rollback:
@@ -120,6 +91,11 @@ class ContainerTarget:
         progress(f"{container} runs")
         return await self._get(tag)
 
+    async def _remove(self, engine: Engine, deployment: Deployment) -> None:
+        if deployment.can_rollback:
+            await engine.try_call("rm", self._container(deployment.id))
+        await super()._remove(engine, deployment)
+
     async def _stop_others(
         self, engine: Engine, project: DeployProject, tag: str, known: list[Deployment], progress: Progress
     ) -> None:
@@ -133,7 +109,7 @@ class ContainerTarget:
                 progress(f"{name} is stopped")
 
     async def _get(self, tag: str) -> Deployment:
-        found = next((deployment for deployment in await self.status() if deployment.id == tag), None)
+        found = await self._find(tag)
         if found is None or not found.active:
             return Deployment(id=tag, state="failed", detail=found.detail if found is not None else "it is gone")
         return found

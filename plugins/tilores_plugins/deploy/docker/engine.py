@@ -9,13 +9,14 @@ import json
 import os
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tilores_core import DeployError, DeployFinding, DeployJournal, DeployProject, Progress
+from tilores_core import DeployError, DeployFinding, DeployJournal, Deployment, DeployProject, Progress
 from tilores_plugins.deploy.docker.settings import Settings
 
 _ENGINES: Final = ("docker", "podman")
@@ -127,6 +128,42 @@ class Engine:
     def _display_command(self, arguments: Sequence[str]) -> str:
         words = itertools.takewhile(lambda word: not word.startswith("-"), arguments[:2])
         return " ".join([Path(self.program).name, *words])
+
+
+class ImageTarget(ABC):
+    """What both targets share: a deployment is an image of the project, and its id the tag of the image."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
+        engine = Engine.of(self._settings)
+        tag = await engine.image(project, journal, [deployment.id for deployment in await self.status()], progress)
+        made = await self._start(project, tag, progress)
+        for old in (await self.status())[self._settings.keep :]:
+            if not old.active:
+                await self._remove(engine, old)
+        return made
+
+    @abstractmethod
+    async def status(self) -> list[Deployment]:
+        """Those that there are images of, the newest first."""
+
+    @abstractmethod
+    async def _start(self, project: DeployProject, tag: str, progress: Progress) -> Deployment:
+        """Run the image in the place of what runs; `failed` where the caller is to go back."""
+
+    async def _remove(self, engine: Engine, deployment: Deployment) -> None:
+        await engine.try_call("image", "rm", f"{self._settings.name}:{deployment.id}")
+
+    async def _find(self, tag: str) -> Deployment | None:
+        return next((deployment for deployment in await self.status() if deployment.id == tag), None)
+
+    def _address(self) -> str:
+        return f"http://{self._settings.address}:{self._settings.port}"
+
+    async def aclose(self) -> None:
+        return None
 
 
 async def check_engine(settings: Settings, project: DeployProject, file: str) -> list[DeployFinding]:

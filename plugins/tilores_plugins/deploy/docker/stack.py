@@ -8,28 +8,15 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from tilores_core import (
-    DeployError,
-    DeployFinding,
-    DeployJournal,
-    DeployLog,
-    Deployment,
-    DeployProject,
-    PluginContext,
-    Progress,
-)
-from tilores_plugins.deploy.docker.engine import Engine, check_engine, container_name, values
-from tilores_plugins.deploy.docker.settings import Settings
+from tilores_core import DeployError, DeployFinding, DeployLog, Deployment, DeployProject, PluginContext, Progress
+from tilores_plugins.deploy.docker.engine import Engine, ImageTarget, check_engine, container_name, values
 
 TAG_VARIABLE = "TILORES_TAG"
 _SERVICE_LABEL = "com.docker.compose.service"
 
 
-class ComposeTarget:
-    """A deployment's id is the tag of its image; the active one is that of the running containers."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+class ComposeTarget(ImageTarget):
+    """The active deployment is that whose image the containers run."""
 
     async def check(self, project: DeployProject) -> list[DeployFinding]:
         found = await check_engine(self._settings, project, self._settings.compose_file)
@@ -42,28 +29,22 @@ class ComposeTarget:
                 found.append(DeployFinding("compose.file", error.message, fix))
         return found
 
-    async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
-        engine = Engine.of(self._settings)
-        tag = await engine.image(project, journal, await engine.tags(), progress)
-        made = await self._start(project, tag, progress)
-        for old in (await self.status())[self._settings.keep :]:
-            if not old.active:
-                await engine.try_call("image", "rm", f"{self._settings.name}:{old.id}")
-        return made
-
     async def status(self) -> list[Deployment]:
         engine, name = Engine.of(self._settings), self._settings.name
         active = {str(row.get("Image", "")) for row in await self._containers(engine)}
-        return [
-            Deployment(
-                id=tag,
-                state="running" if f"{name}:{tag}" in active else "stopped",
-                url=f"http://{self._settings.address}:{self._settings.port}" if f"{name}:{tag}" in active else None,
-                active=f"{name}:{tag}" in active,
-                can_rollback=f"{name}:{tag}" not in active,
+        found = []
+        for tag in await engine.tags():
+            is_active = f"{name}:{tag}" in active
+            found.append(
+                Deployment(
+                    id=tag,
+                    state="running" if is_active else "stopped",
+                    url=self._address() if is_active else None,
+                    active=is_active,
+                    can_rollback=not is_active,
+                )
             )
-            for tag in await engine.tags()
-        ]
+        return found
 
     async def logs(self, deployment: str | None = None, *, lines: int = 200) -> AsyncIterator[DeployLog]:
         engine = Engine.of(self._settings)
@@ -75,9 +56,6 @@ class ComposeTarget:
 
     async def rollback(self, project: DeployProject, deployment: Deployment, progress: Progress) -> Deployment:
         return await self._start(project, deployment.id, progress)
-
-    async def aclose(self) -> None:
-        return None
 
     async def _start(self, project: DeployProject, tag: str, progress: Progress) -> Deployment:
         """The compose file refers to the variables, so that they need not be written anywhere.
@@ -98,7 +76,7 @@ class ComposeTarget:
                 raise
             return Deployment(id=tag, state="failed", detail=error.message)  # what ran before is made active again
         progress(f"the stack runs with {settings.name}:{tag}")
-        found = next((deployment for deployment in await self.status() if deployment.id == tag), None)
+        found = await self._find(tag)
         if found is None or not found.active:
             raise DeployError(f"the stack does not run with {tag}", fix="tilores deploy logs")
         return found
