@@ -629,5 +629,13 @@ case(
     ),
     GOOD_WHOLE,
 )
+WHOLE_CHOICE = {"index": 0, "message": {"role": "assistant", "content": OK}, "finish_reason": "stop"}
+case("whole answer behind its pieces", stream(chunk("It is "), chunk("forty."), {"choices": [WHOLE_CHOICE]}), None)
+case("whole answer behind a role", stream(chunk("", role="assistant"), {"choices": [WHOLE_CHOICE]}), None)
+case(
+    "pieces as messages",
+    stream({"choices": [{"index": 0, "message": {"content": "It is "}}]}, chunk("forty.", "stop")),
+    None,
+)
 case("cloudflare wrap", stream({"response": "x"}), reply({"result": {"response": "x"}, "success": True}), want=FAILS)
 case("whitespace answer", stream(chunk(" \n"), STOP), reply(whole(content=" \n")), want=FAILS)

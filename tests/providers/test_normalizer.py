@@ -158,6 +158,47 @@ def test_zeros_behind_the_totals_take_nothing_away() -> None:
     assert whole.usage == Usage(input_tokens=90, output_tokens=7)
 
 
+# --- state
+
+
+def thought(**part: Any) -> dict[str, Any]:
+    return {"type": "thinking", **part}
+
+
+@pytest.mark.parametrize(
+    ("parts", "joined"),
+    [
+        (
+            [thought(text="Let", index=0), thought(text=" me.", index=0), thought(signature="s", index=0)],
+            [thought(text="Let me.", signature="s", index=0)],
+        ),
+        (
+            [thought(text="a", index=0), thought(text="b", index=1)],
+            [thought(text="a", index=0), thought(text="b", index=1)],
+        ),
+        (
+            [
+                thought(thinking="Let", signature=None),
+                thought(thinking=" me."),
+                thought(thinking="Let me.", signature="s"),
+            ],
+            [thought(thinking="Let me.", signature="s")],
+        ),
+        (
+            [thought(thinking="a", signature="s"), thought(thinking="b")],
+            [thought(thinking="a", signature="s"), thought(thinking="b")],
+        ),
+        (2 * [thought(data="x")], 2 * [thought(data="x")]),
+        (["a", {"b": 1}, None], ["a", {"b": 1}, None]),
+    ],
+    ids=["openrouter", "two", "litellm", "signed", "redacted", "unknown"],
+)
+def test_pieces_of_a_thought_are_one(parts: list[Any], joined: list[Any]) -> None:
+    sent = [CompletionPiece(state={"reasoning_details": [part]}) for part in parts]
+    _, whole = read(*sent, call(id="a", name="f"))
+    assert whole.state == {"reasoning_details": joined}
+
+
 # --- the end
 
 

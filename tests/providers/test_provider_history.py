@@ -9,7 +9,6 @@ import pytest
 from pydantic import SecretStr
 
 from tests.providers.asked import ask
-from tilores_core import InvalidRequestError
 from tilores_core.chat.messages import for_model
 from tilores_core.contracts import Message
 from tilores_core.llm import Catalogue, KeyedProviderSettings, ModelSettings, OpenAIProtocolProvider, load_catalogue
@@ -25,6 +24,17 @@ from tilores_plugins.providers.ollama.settings import OllamaSettings
 from tilores_plugins.providers.openai.provider import OpenAIProvider
 
 CLAUDE, GEMINI = "claude-haiku-4-5", "gemini-2.5-flash"
+ODD_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "size": {"type": "integer", "enum": [10, 11]},
+        "unit": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "place": {"$ref": "#/$defs/Place"},
+        "any": True,
+    },
+    "$defs": {"Place": {"type": ["object", "null"]}},
+}
+ODD_TOOL = {"type": "function", "function": {"name": "set_size", "parameters": ODD_SCHEMA}}
 
 
 @pytest.fixture
@@ -63,8 +73,9 @@ def roles(upstream: FakeUpstream) -> list[str]:
         ([says("user", "One"), says("assistant", " \n"), says("user", "Two")], ["user"]),
         ([says("user", "One"), says("assistant", "Two"), says("user", "")], ["user", "assistant", "user"]),
         ([says("user", [{"type": "text", "text": " "}])], ["user"]),
+        ([says("user", "One"), says("assistant", "It is")], ["user", "assistant"]),
     ],
-    ids=["greeting-first", "blank-answer", "blank-question", "blank-part"],
+    ids=["greeting-first", "blank-answer", "blank-question", "blank-part", "begun-answer"],
 )
 async def test_anthropic_history_begins_with_the_user_and_holds_no_blank(
     anthropic: tuple[FakeUpstream, AnthropicProvider], messages: list[Message], expected: list[str]
@@ -76,6 +87,14 @@ async def test_anthropic_history_begins_with_the_user_and_holds_no_blank(
         content = message["content"]
         texts = [content] if isinstance(content, str) else [part.get("text", "x") for part in content]
         assert all(text.strip() for text in texts)
+
+
+async def test_later_claude_takes_no_answer_that_was_begun(
+    anthropic: tuple[FakeUpstream, AnthropicProvider],
+) -> None:
+    upstream, provider = anthropic
+    await ask(provider, "claude-sonnet-4-6", for_model("", [says("user", "One"), says("assistant", "It is")]))
+    assert roles(upstream) == ["user", "assistant", "user"]
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
@@ -96,6 +115,17 @@ async def test_anthropic_thoughts_go_back_with_the_call_they_led_to(
     first, second = upstream.requests[-1].body["messages"][1]["content"]
     assert first == thought
     assert (second["type"], second["id"], second["input"]) == ("tool_use", call["id"], {"email": "a@b.c"})
+
+
+async def test_call_that_another_provider_made_goes_to_anthropic(
+    anthropic: tuple[FakeUpstream, AnthropicProvider],
+) -> None:
+    upstream, provider = anthropic
+    call = {"id": "functions.f:0", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    history: list[Message] = [{"role": "assistant", "content": None, "tool_calls": [call]}]
+    await ask(provider, CLAUDE, for_model("", [*history, told("functions.f:0", "Rain")]), {"tools": [TOOL]})
+    _, called, result = upstream.requests[-1].body["messages"]
+    assert called["content"][0]["id"] == result["content"][0]["tool_use_id"] == "functions_f_0"
 
 
 # --- Gemini
@@ -123,16 +153,11 @@ async def test_gemini_gets_each_result_with_its_call(google: tuple[FakeUpstream,
     assert signatures[1] != signatures[0]
 
 
-async def test_gemini_tool_that_cannot_be_converted_is_the_callers_error(
-    google: tuple[FakeUpstream, GoogleProvider],
-) -> None:
+async def test_gemini_gets_the_schema_of_a_tool_as_it_is(google: tuple[FakeUpstream, GoogleProvider]) -> None:
     upstream, provider = google
-    size = {"type": "object", "properties": {"size": {"type": "integer", "enum": [10, 11]}}}
-    tools = [TOOL, {"type": "function", "function": {"name": "set_size", "parameters": size}}]
-    with pytest.raises(InvalidRequestError) as caught:
-        await ask(provider, GEMINI, parameters={"tools": tools})
-    assert caught.value.param == "tools[1].function.parameters"
-    assert not upstream.requests
+    await ask(provider, GEMINI, parameters={"tools": [ODD_TOOL]})
+    (declared,) = upstream.requests[-1].body["tools"][0]["functionDeclarations"]
+    assert declared == {"name": "set_size", "parameters_json_schema": ODD_SCHEMA}
 
 
 # --- the protocol of OpenAI
@@ -154,6 +179,7 @@ async def test_call_that_another_provider_made_goes_to_this_one(
         says("user", "Weather?"),
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "content": "Rain", "tool_call_id": str(call["id"])},
+        says("assistant", ""),
         says("user", "And?"),
     ]
     async with FakeUpstream(dialect) as upstream:
@@ -166,17 +192,54 @@ async def test_call_that_another_provider_made_goes_to_this_one(
     assert called["tool_calls"][0]["id"] == result["tool_call_id"]
     assert len(result["tool_call_id"]) == {"openai": 40, "mistral": 9, "deepseek": 74}[dialect]
     assert called.get("reasoning_content") == ("" if dialect == "deepseek" else None)
-    assert [one["role"] for one in sent][-2] == ("assistant" if dialect == "mistral" else "tool")
+    # It takes no user behind a tool, and no assistant that says nothing.
+    assert [one["content"] for one in sent][-3:] == ["Rain", "(Noted.)" if dialect == "mistral" else "", "And?"]
 
 
 # --- Ollama
 
 
-async def test_tool_that_ollamas_sdk_cannot_take_is_the_callers_error() -> None:
-    anything = {"type": "object", "properties": {"size": True}}
-    tools = [TOOL, {"type": "function", "function": {"name": "set_size", "parameters": anything}}]
-    provider = OllamaProvider(OllamaSettings(models={"q": ModelSettings(tools=True)}), Catalogue(()))
-    with pytest.raises(InvalidRequestError) as caught:
-        await ask(provider, "q", parameters={"tools": tools})
-    assert caught.value.param == "tools[1].function.parameters"
-    await provider.aclose()
+async def test_ollama_gets_the_schema_of_a_tool_as_it_is() -> None:
+    async with FakeUpstream("ollama") as upstream:
+        settings = OllamaSettings(base_url=upstream.base_url, models={"q": ModelSettings(tools=True)})
+        provider = OllamaProvider(settings, Catalogue(()))
+        for streamed in (True, False):
+            await ask(provider, "q", parameters={"tools": [ODD_TOOL]}, streamed=streamed)
+            assert upstream.requests[-1].body["tools"] == [ODD_TOOL]
+        await ask(provider, "q")
+        assert not upstream.requests[-1].body.get("tools")
+        await provider.aclose()
+
+
+# --- what all providers get
+
+
+CALLS: list[dict[str, Any]] = [
+    {"id": one, "type": "function", "function": {"name": "f", "arguments": "{}"}} for one in ("a", "b")
+]
+CALLED: Message = {"role": "assistant", "content": None, "tool_calls": CALLS}
+
+
+def told(call_id: str, text: str) -> Message:
+    return {"role": "tool", "content": text, "tool_call_id": call_id}
+
+
+@pytest.mark.parametrize(
+    ("history", "paired"),
+    [
+        ([CALLED, told("b", "2"), told("a", "1")], ["assistant", "a: 1", "b: 2"]),
+        ([CALLED, told("a", "1"), says("user", "Stop.")], ["assistant", "a: 1", "b: (no result)", "user"]),
+        ([CALLED, says("user", "Hm."), told("a", "1")], ["assistant", "a: 1", "b: (no result)", "user"]),
+        ([CALLED], ["assistant", "a: (no result)", "b: (no result)"]),
+        ([told("z", "1"), says("user", "And?")], ["assistant", "z: 1", "user"]),
+        ([CALLED, told("a", "wait"), told("a", "1"), told("b", "2")], ["assistant", "a: 1", "b: 2"]),
+        ([*(2 * [CALLED, told("b", "2"), told("a", "1")])], 2 * ["assistant", "a: 1", "b: 2"]),
+    ],
+    ids=["other-order", "interrupted", "late", "none", "call-was-cut-off", "twice", "same-ids"],
+)
+def test_each_call_has_its_result_behind_it(history: list[Message], paired: list[str]) -> None:
+    sent = for_model("", [says("user", "Weather?"), *history])[2:]
+    found = [f"{one['tool_call_id']}: {one['content']}" if one["role"] == "tool" else one["role"] for one in sent]
+    assert found == paired
+    ids = [call["id"] for one in sent for call in one.get("tool_calls", ())]
+    assert ids == [one["tool_call_id"] for one in sent if one["role"] == "tool"]

@@ -15,7 +15,11 @@ from tilores_core.web.langserve.messages import parse_messages
 from tilores_core.web.openai import CompletionInfo, completion_body, completion_chunks, completion_stream
 from tilores_core.web.openai.decode import decode_messages
 
-STATE = {"reasoning_content": "I look it up.", "reasoning_details": [{"signature": "s"}]}
+STATE = {
+    "reasoning_content": "I look it up.",
+    "reasoning_details": [{"signature": "s"}],
+    "thinking_blocks": [{"type": "thinking", "thinking": "I look it up.", "signature": "s"}],
+}
 EXTRA = {"google": {"thought_signature": "c2ln"}}
 CALL: dict[str, Any] = {
     "id": "call_1",

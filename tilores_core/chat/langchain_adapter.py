@@ -55,14 +55,17 @@ def _assistant(message: Message, content: Any) -> AIMessage:
 
 def _parse_call(call: Mapping[str, Any]) -> dict[str, Any]:
     function = call["function"]
+    written = function.get("arguments") or "{}"
     try:
         # Not by orjson: it makes floats of integers that have more than 64 bits.
-        arguments = json.loads(function.get("arguments") or "{}")
+        arguments = json.loads(written)
     except ValueError:
-        arguments = {}
+        arguments = written
+    if not isinstance(arguments, dict):  # LangChain takes nothing else, and the result refers to what was written
+        arguments = {"arguments": written} if arguments else {}
     return {
         "name": function["name"],
-        "args": arguments if isinstance(arguments, dict) else {},
+        "args": arguments,
         "id": call.get("id"),
         "type": "tool_call",
     }

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 from tilores_core.contracts import Message
+
+_NO_RESULT: Final = "(no result)"
 
 
 def text_of(message: Message) -> str:
@@ -32,8 +35,8 @@ def assistant_texts(messages: Sequence[Message]) -> list[str]:
 def for_model(system: str, messages: Sequence[Message]) -> list[Message]:
     """One system message (some providers take no more), then the conversation.
 
-    The results of tools follow the message that called them, in the order of its calls: some providers pair them by
-    place, not by id.
+    Behind each call of a tool stands its result, in the order of the calls: some providers pair them by place, and
+    none takes a call without a result, which a caller who interrupts leaves behind, or the reverse.
     """
     first: Message = {"role": "system", "content": system}
     sent, added, called = [first], [], False
@@ -42,22 +45,27 @@ def for_model(system: str, messages: Sequence[Message]) -> list[Message]:
             added.append(text_of(message))
         else:
             sent.append(message)
-            called = called or "tool_calls" in message
+            called = called or "tool_calls" in message or message["role"] == "tool"
     if extra := "\n".join(filter(None, added)):
         first["content"] = f"{system}\n\nThe application adds:\n{extra}"
-    if called:
-        _pair_results(sent)
-    return sent
+    return _pair_results(sent) if called else sent
 
 
-def _pair_results(messages: list[Message]) -> None:
-    for at, message in enumerate(messages):
-        if not (calls := message.get("tool_calls")):
-            continue
-        end = at + 1
-        while end < len(messages) and messages[end]["role"] == "tool":
-            end += 1
-        places = {call.get("id"): place for place, call in enumerate(calls)}
-        messages[at + 1 : end] = sorted(
-            messages[at + 1 : end], key=lambda result: places.get(result.get("tool_call_id"), len(places))
-        )
+def _pair_results(messages: Sequence[Message]) -> list[Message]:
+    paired: list[Message] = []
+    places: dict[Any, int] = {}  # of a call's result, by the call's id
+    for message in messages:
+        call_id = message.get("tool_call_id", "")
+        if message["role"] != "tool":
+            paired.append(message)
+            for call in message.get("tool_calls", ()):
+                places[call.get("id")] = len(paired)
+                paired.append({"role": "tool", "content": _NO_RESULT, "tool_call_id": call.get("id", "")})
+        elif call_id in places:
+            paired[places[call_id]] = message
+        else:
+            places[call_id] = len(paired) + 1
+            function = {"name": message.get("name") or "unknown_tool", "arguments": "{}"}
+            call = {"id": call_id, "type": "function", "function": function}
+            paired += [{"role": "assistant", "content": None, "tool_calls": [call]}, message]
+    return paired

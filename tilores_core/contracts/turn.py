@@ -23,8 +23,8 @@ class Message(TypedDict, total=False):
 
     `role` is one of system, user, assistant, tool; `content` a string, a list of parts, or None on an
     assistant message that only calls tools. The other keys are there only when they were given. `reasoning_content`,
-    `reasoning`, `reasoning_details`, and `extra_content` of a tool call, are a provider's own state: it gets them
-    back as they came. `native`: see `CompletionPiece`; never in a message that came from a caller.
+    `reasoning`, `reasoning_details`, `thinking_blocks` and `extra_content` of a tool call are a provider's own state:
+    it gets them back as they came. `native`: see `CompletionPiece`; never in a message that came from a caller.
     """
 
     role: str
@@ -35,6 +35,7 @@ class Message(TypedDict, total=False):
     reasoning_content: str
     reasoning: str
     reasoning_details: list[Any]
+    thinking_blocks: list[Any]
     native: Any
 
 

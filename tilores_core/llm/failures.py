@@ -136,7 +136,7 @@ def _read(error: BaseException) -> Failure:
     names = {kind.__name__ for kind in type(error).__mro__}
     # aiohttp says 400 of bytes that are not HTTP, as a server that got them would answer.
     status = None if names & _NOT_HTTP else _status(error, response, body)
-    inner = body.get("innererror")
+    inner = body.get("innererror") or body.get("inner_error")  # Azure's
     codes = [str(body[key]).lower() for key in _CODES if isinstance(body.get(key), (str, int))]
     if isinstance(inner, Mapping) and isinstance(inner.get("code"), str):
         codes.append(inner["code"].lower())
@@ -217,11 +217,14 @@ def _retry_delay(body: Mapping[str, Any]) -> float | None:
 
 
 def _with_reasons(text: str, body: Mapping[str, Any]) -> str:
-    """OpenRouter gives the reasons of a moderation apart."""
+    """OpenRouter gives the reasons of a moderation apart, and below the first line what its own upstream wrote."""
     metadata = body.get("metadata")
-    reasons = metadata.get("reasons") if isinstance(metadata, Mapping) else None
-    named = [str(reason) for reason in reasons if isinstance(reason, str)] if isinstance(reasons, list) else []
-    return f"{first_line(text)} ({', '.join(named)})" if named else text
+    if not isinstance(metadata, Mapping):
+        return text
+    reasons = metadata.get("reasons")
+    if named := [reason for reason in reasons if isinstance(reason, str)] if isinstance(reasons, list) else ():
+        return f"{first_line(text)} ({', '.join(named)})"
+    return f"{text}\n{metadata['raw']}" if isinstance(metadata.get("raw"), str) else text
 
 
 def first_line(text: str) -> str:

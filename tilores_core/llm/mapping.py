@@ -65,7 +65,7 @@ _PASSING: Final = frozenset({408, 409, 424, 425, 498, 499})
 _UNSUPPORTED_CODES: Final = frozenset({"unsupported_parameter", "unsupported_value"})
 
 _REFUSED: Final = re.compile(
-    r"content (management )?policy|content[- ]filter|flagged|violat\w+ (our|the|its) .{0,40}polic|safety system"
+    r"content (management )?policy|content[- _]filter|flagged|violat\w+ (our|the|its) .{0,40}polic|safety system"
     r"|usage guidelines|may contain (inappropriate|sensitive)"
     r"|requires moderation|content exists risk|usage polic(y|ies)|blocked (by|due to) .{0,30}(safety|policy)",
     re.IGNORECASE,
@@ -137,10 +137,11 @@ class _Mapping:
 
     def _about_the_content(self) -> TiloresError | None:
         failure = self.failure
-        if failure.status not in (None, 200, 400, 403, 413, 422, 451) or failure.says(_LIMIT_CODES):
+        if failure.status not in (None, 200, 400, 403, 413, 422, 451, 500) or failure.says(_LIMIT_CODES):
             return None
         of_the_answer = failure.param in ("max_tokens", "max_completion_tokens")
-        if failure.says(_CONTEXT_CODES) or (_CONTEXT.search(failure.text) and not of_the_answer):
+        too_long = failure.status == 413 or (_CONTEXT.search(failure.text) and not of_the_answer)
+        if too_long or failure.says(_CONTEXT_CODES):
             return ContextTooLongError(
                 f"the conversation does not fit {self.model} of {self.title}",
                 param="messages",

@@ -50,6 +50,8 @@ _BROKEN: Final = frozenset(
 _NO_REASON: Final = frozenset({"null", "none"})
 _NAME: Final = re.compile(r"[\w-]+")
 _NO_ARGUMENTS: Final = ("", "{}", "[]", "null")
+_THOUGHT: Final = frozenset({"text", "thinking", "summary", "data", "signature"})
+"""Of a part of `reasoning_details` or `thinking_blocks`: what comes in pieces."""
 
 
 def served_by(said: Mapping[str, Any]) -> str | None:
@@ -244,8 +246,12 @@ class Normalizer:
     def _add_state(self, state: Mapping[str, Any]) -> None:
         for key, value in state.items():
             known: Any = self._state.get(key)
-            joins = type(known) is type(value) and isinstance(value, str | list)
-            self._state[key] = known + value if joins else value
+            if isinstance(known, list) and isinstance(value, list):
+                for part in value:
+                    _join_part(known, part)
+            else:
+                both = isinstance(known, str) and isinstance(value, str)
+                self._state[key] = known + value if both else list(value) if isinstance(value, list) else value
 
     # --- tool calls
 
@@ -314,6 +320,26 @@ class Normalizer:
 
     def _of_id(self, call_id: str | None) -> int | None:
         return next((at for at, known in enumerate(self._calls) if call_id and known.id == call_id), None)
+
+
+def _join_part(parts: list[Any], part: Any) -> None:
+    """Add a part of a thought to its other ones: what is signed is all of it, as one."""
+    known = parts[-1] if parts else None
+    if not isinstance(part, Mapping) or not isinstance(known, Mapping):
+        parts.append(part)
+        return
+    same = all(part.get(key, known.get(key)) == known.get(key) for key in ("type", "index", "id"))
+    if not same or ("index" not in part and (known.get("signature") or "data" in part)):
+        parts.append(part)
+        return
+    joined = dict(known)
+    for key, value in part.items():
+        before = joined.get(key)
+        if key in _THOUGHT and isinstance(before, str) and isinstance(value, str):
+            value = value if before and value.startswith(before) else before + value  # some repeat all of it
+        if value is not None:
+            joined[key] = value
+    parts[-1] = joined
 
 
 def _write_arguments(arguments: Any) -> str:

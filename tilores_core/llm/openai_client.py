@@ -17,11 +17,23 @@ from tilores_core.llm.sse import BOM, LONGEST_EVENT, EventParser
 _LONGEST_REPLY: Final = 4 * LONGEST_EVENT
 _LONGEST_ERROR: Final = 64 * 1024
 _DONE: Final = b"[DONE]"
-_STATE: Final = ("reasoning_content", "reasoning", "reasoning_details")
+_STATE: Final = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
 _NO_STATE: Final[Mapping[str, Any]] = {}
 
 ReadEvent = Callable[[dict[str, Any]], None]
 """Changes an event, or a whole reply, into what the protocol says, where a provider says it otherwise."""
+
+
+class _Heard:
+    """What of an answer has come: pieces of it, a refusal."""
+
+    pieces = False
+    refusal = ""
+
+    def check(self) -> None:
+        """Structured answers are refused in a field of their own, beside an empty text."""
+        if self.refusal:
+            raise MalformedReplyError({"code": "content_filter", "message": self.refusal})
 
 
 class OpenAIClient:
@@ -62,9 +74,9 @@ class OpenAIClient:
 
     def _whole(self, reply: Any) -> CompletionPiece:
         reply = _unwrap(reply)
-        refusal: list[str] = []
-        piece = self._piece(reply, refusal) if isinstance(reply, dict) and reply.get("choices") else None
-        _refuse(refusal)
+        heard = _Heard()
+        piece = self._piece(reply, heard) if isinstance(reply, dict) and reply.get("choices") else None
+        heard.check()
         if piece is None:
             raise MalformedReplyError(_error_of(reply))
         return piece
@@ -72,7 +84,7 @@ class OpenAIClient:
     async def _events(self, reply: Reply, read: bytes = b"") -> AsyncGenerator[CompletionPiece]:
         """The pieces of a stream, `read` being what of it was read already."""
         parser = EventParser()
-        refusal: list[str] = []
+        heard = _Heard()
         empty, received = True, 0
         while read or not reply.content.at_eof():
             chunk, read = read or await reply.content.readany(), b""
@@ -81,7 +93,7 @@ class OpenAIClient:
                 raise MalformedReplyError
             for kind, data in parser.feed(chunk):
                 if data == _DONE or (data[:1] != b"{" and data.strip(b' "').upper() == _DONE):
-                    _refuse(refusal)
+                    heard.check()
                     if empty:
                         raise MalformedReplyError
                     await reply.finish()
@@ -89,10 +101,10 @@ class OpenAIClient:
                 event = _parse(data)
                 if kind == b"error":
                     raise MalformedReplyError(_error_of(_unwrap(event)) or event)
-                piece = self._piece(event, refusal)
+                piece = self._piece(event, heard)
                 if piece is not None:
                     if piece.finish_reason:
-                        _refuse(refusal)
+                        heard.check()
                     empty = False
                     yield piece
         last = parser.rest()
@@ -101,16 +113,16 @@ class OpenAIClient:
                 event = _parse(last[1])
             except MalformedReplyError:
                 event = None  # cut off in the middle
-            piece = self._piece(event, refusal) if event is not None else None
+            piece = self._piece(event, heard) if event is not None else None
             if piece is not None:
                 empty = False
                 yield piece
-        _refuse(refusal)
+        heard.check()
         if empty:  # status 200 and no event at all: some proxy's page
             raise MalformedReplyError
 
-    def _piece(self, event: Any, refusal: list[str]) -> CompletionPiece | None:
-        """What an event, or a whole reply, says; None when that is nothing. A refusal's text goes to `refusal`."""
+    def _piece(self, event: Any, heard: _Heard) -> CompletionPiece | None:
+        """What an event, or a whole reply, says; None when that is nothing."""
         event = _unwrap(event)
         if not isinstance(event, dict):
             raise MalformedReplyError
@@ -126,13 +138,15 @@ class OpenAIClient:
             return CompletionPiece(usage=usage, cost=cost) if usage is not None else None
         if error := _error_of(choice):
             raise MalformedReplyError(error)
-        # A message beside the pieces is all of them once more; a text alone is the older protocol's.
+        # A message beside or behind the pieces is all of them once more; a text alone is the older protocol's.
         said = choice.get("delta")
-        if not isinstance(said, dict) and not isinstance(said := choice.get("message"), dict):
-            said = {"content": choice.get("text")}
+        if not isinstance(said, dict):
+            said = {} if heard.pieces else choice.get("message")
+            if not isinstance(said, dict):
+                said = {"content": choice.get("text")}
         reason = choice.get("finish_reason") or choice.get("finishReason")
         if refused := said.get("refusal"):
-            refusal.append(str(refused))
+            heard.refusal += str(refused)
         text = said.get("content")
         calls = said.get("tool_calls")
         if isinstance(calls, dict):
@@ -143,7 +157,9 @@ class OpenAIClient:
         for key in _STATE:
             if value := said.get(key):
                 state = {**state, key: value}
-        if not (text or calls or state or reason or usage):
+        if text or calls:
+            heard.pieces = choice.get("delta") is not None
+        elif not (state or reason or usage):
             return None
         return CompletionPiece(
             text if isinstance(text, str) else _text_of(text),
@@ -154,12 +170,6 @@ class OpenAIClient:
             str(reason) if reason else None,
             served_by=served_by(event) if reason else None,
         )
-
-
-def _refuse(refusal: list[str]) -> None:
-    """Structured answers are refused in a field of their own, beside an empty text."""
-    if refusal:
-        raise MalformedReplyError({"code": "content_filter", "message": "".join(refusal)})
 
 
 def _text_of(content: Any) -> str:

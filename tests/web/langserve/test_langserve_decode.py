@@ -271,9 +271,10 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 def test_parameters_among_the_arguments_of_the_call_take_effect() -> None:
     config = {"configurable": {"temperature": 0.5, "seed": 1}}
-    arguments = {"stop": "end", "temperature": 0.2, "version": "v2", "top_p": None}
+    arguments = {"stop": "end", "temperature": 0.2, "version": "v2", "top_p": None, "max_completion_tokens": 5}
     body = {"input": "x", "config": config, "kwargs": arguments}
-    assert decode_run(orjson.dumps(body), LIMITS).chat.parameters == {"temperature": 0.2, "seed": 1, "stop": ["end"]}
+    expected = {"temperature": 0.2, "seed": 1, "stop": ["end"], "max_tokens": 5}
+    assert decode_run(orjson.dumps(body), LIMITS).chat.parameters == expected
 
 
 @pytest.mark.parametrize(
@@ -287,7 +288,13 @@ def test_arguments_of_a_batch_are_one_object_or_a_list(kwargs: Any, seeds: list[
 
 @pytest.mark.parametrize(
     ("kwargs", "param"),
-    [({"temperature": 9}, "kwargs.temperature"), ({"tools": [{}]}, "kwargs.tools"), ({"n": 2}, "kwargs.n")],
+    [
+        ({"temperature": 9}, "kwargs.temperature"),
+        ({"tools": [{}]}, "kwargs.tools"),
+        ({"n": 2}, "kwargs.n"),
+        ({"presence_penalty": 1}, "kwargs.presence_penalty"),
+        ({"max_completion_tokens": 0}, "kwargs.max_tokens"),
+    ],
 )
 def test_arguments_of_the_call_that_no_answer_follows_are_refused_by_name(kwargs: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
@@ -298,6 +305,6 @@ def test_arguments_of_the_call_that_no_answer_follows_are_refused_by_name(kwargs
     assert caught.value.param == param.replace("kwargs", "kwargs[1]")
 
 
-@pytest.mark.parametrize("kwargs", [None, [], "x", {"version": "v2", "signal": {}, "tools": None}])
+@pytest.mark.parametrize("kwargs", [None, [], "x", {"version": "v2", "signal": {}, "tools": None, "n": 0}])
 def test_other_arguments_of_the_call_are_ignored(kwargs: Any) -> None:
     assert decode_run(orjson.dumps({"input": "x", "kwargs": kwargs}), LIMITS).chat.parameters == {}

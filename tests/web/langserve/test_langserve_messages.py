@@ -87,6 +87,7 @@ def test_chat_history_beside_the_input_comes_first() -> None:
         [["Who is Edwina?", "A customer."]],
     ):
         assert parse_messages({"input": "hi", "chat_history": history}) == expected
+        assert parse_messages({"input": "hi", "chat_history": [], "history": history}) == expected
 
 
 @pytest.mark.parametrize(
@@ -143,6 +144,7 @@ def test_parts() -> None:
         {"type": "image_url", "image_url": "https://example.com/a.png"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "high"}},
         {"type": "image", "base64": "AA", "mime_type": "image/jpeg"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/gif", "data": "AA"}},
         {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
     ]
     assert parse_messages([lang("human", parts)])[0]["content"] == [
@@ -151,6 +153,7 @@ def test_parts() -> None:
         {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "high"}},
         {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,AA"}},
+        {"type": "image_url", "image_url": {"url": "data:image/gif;base64,AA"}},
         {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
     ]
     reasoned = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "so"}]

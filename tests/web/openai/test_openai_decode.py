@@ -209,14 +209,6 @@ def test_the_older_function_messages_become_a_tool_call_and_its_result() -> None
     assert result["tool_call_id"] == call["tool_calls"][0]["id"]
 
 
-def test_a_function_result_without_its_call_gets_one() -> None:
-    _, call, result = decode(
-        messages=[USER, {"role": "function", "name": "weather", "content": "rain"}]
-    ).chat.messages
-    assert call["role"] == "assistant"
-    assert result["tool_call_id"] == call["tool_calls"][0]["id"]
-
-
 def test_a_refusal_in_the_history_is_text() -> None:
     said = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I would rather not."}]}
     assert decode(messages=[USER, said, USER]).chat.messages[1]["content"] == "I would rather not."
@@ -244,6 +236,12 @@ def test_limits(messages: Any) -> None:
 def test_message_that_says_nothing_is_taken(message: Any) -> None:
     """An answer that was stopped, a tool without a result."""
     assert decode(messages=[USER, message, USER]).chat.messages[1]["content"] == ""
+
+
+def test_image_in_a_system_message_is_refused() -> None:
+    image = [{"type": "image_url", "image_url": "https://example.com/a.png"}]
+    for role in ("system", "developer"):
+        assert refuse(messages=[{"role": role, "content": image}, USER]) == "messages[0].content"
 
 
 def test_image_as_text_is_its_url() -> None:
@@ -314,6 +312,15 @@ def test_more_than_one_choice_is_refused() -> None:
         (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "n"}, "x": 1}},
             {"response_format": {"type": "json_schema", "json_schema": {"name": "n"}}},
+        ),
+        (
+            {"response_format": {"type": "json_object", "schema": {"type": "object"}}},
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "answer", "schema": {"type": "object"}},
+                }
+            },
         ),
     ],
 )

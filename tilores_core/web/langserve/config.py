@@ -20,7 +20,10 @@ _MERGED: Final = ("configurable", "metadata")
 _PARAMETERS: Final = ("temperature", "top_p", "max_tokens", "stop", "seed")
 # They shape an answer, and LangServe's protocol has no place for them.
 _NOT_TAKEN: Final = frozenset(
-    {"tools", "tool_choice", "functions", "function_call", "response_format", "logit_bias", "logprobs", "n"}
+    {
+        *("tools", "tool_choice", "functions", "function_call", "response_format", "logit_bias", "logprobs", "n"),
+        *("presence_penalty", "frequency_penalty", "reasoning_effort", "verbosity", "modalities", "audio"),
+    }
 )
 
 Names = Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=_MAX_TAGS)]
@@ -92,6 +95,8 @@ def add_kwargs(config: RunConfig, kwargs: object, param: str = "kwargs") -> RunC
         at = f"{param}.{refused[0]}"
         raise InvalidRequestError(f"{at} is not taken by this protocol", param=at, fix="ask /v1/chat/completions")
     given = {name: kwargs[name] for name in _PARAMETERS if name in kwargs}
+    if (most := kwargs.get("max_completion_tokens")) is not None:
+        given["max_tokens"] = most
     fields = _fields(convert(Configurable, given, param), param)
     if not fields:
         return config

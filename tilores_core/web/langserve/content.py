@@ -14,7 +14,10 @@ MAX_DEPTH: Final = 32
 
 _MOST_PARTS: Final = 256
 _MOST_CALLS: Final = 128
-_STATE: Final[dict[str, type]] = {"reasoning_content": str, "reasoning": str, "reasoning_details": list}
+_STATE: Final[dict[str, type]] = {
+    **dict.fromkeys(("reasoning_content", "reasoning"), str),
+    **dict.fromkeys(("reasoning_details", "thinking_blocks"), list),
+}
 
 
 class ContentError(Exception):
@@ -83,14 +86,17 @@ def _image_url(value: object, path: str) -> dict[str, Any]:
 
 
 def _image_address(part: dict[str, Any]) -> str | None:
-    """LangChain's own image block (`url`, or `base64`, formerly `data`, with `mime_type`) as one address."""
+    """LangChain's own image block (`url`, or `base64`, formerly `data`, with `mime_type`), or Anthropic's, as one
+    address."""
+    source = part.get("source")
+    part = source if isinstance(source, dict) else part
     url = part.get("url")
     if isinstance(url, str):
         return url
     data = part.get("base64", part.get("data"))
     if not isinstance(data, str):
         return None
-    mime_type = part.get("mime_type")
+    mime_type = part.get("mime_type", part.get("media_type"))
     return f"data:{mime_type if isinstance(mime_type, str) else 'image/png'};base64,{data}"
 
 

@@ -61,11 +61,13 @@ def parse_messages(value: object, *, param: str = "input", limits: Limits | None
 
 
 def _history(value: dict[str, Any], param: str) -> tuple[Message, ...]:
-    """Read `chat_history` beside `input`, as chat templates send it: messages, or pairs of question and answer."""
-    history = value.get("chat_history")
+    """Read `chat_history` or `history` beside `input`, as chat templates send it: messages, or pairs of question and
+    answer."""
+    name = "chat_history" if value.get("chat_history") else "history"
+    history = value.get(name)
     if not history or "messages" in value:
         return ()
-    at = f"{param}.chat_history"
+    at = f"{param}.{name}"
     if not isinstance(history, list):
         raise InvalidRequestError(f"{at} must be a list of messages", param=at, fix=_MESSAGE_FIX)
     items: list[Any] = []

@@ -134,6 +134,7 @@ class MessageBody(Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: Raw = field(default_factory=NULL.copy)
+    thinking_blocks: Raw = field(default_factory=NULL.copy)
     function_call: CalledFunction | None = None
     tool_call_id: Annotated[str, Meta(max_length=256)] | None = None
     audio: Raw = field(default_factory=NULL.copy)
@@ -170,7 +171,9 @@ class TextFormat(Struct, tag_field="type", tag="text"):
 
 
 class JsonFormat(Struct, tag_field="type", tag="json_object"):
-    pass
+    """`schema`: as llama.cpp, Together and others take it."""
+
+    schema: Raw = field(default_factory=NULL.copy)
 
 
 class SchemaFormat(Struct, tag_field="type", tag="json_schema"):

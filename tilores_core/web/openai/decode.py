@@ -141,7 +141,10 @@ def _refuse_unanswerable(body: ParametersBody) -> None:
 
 def _response_format(wanted: JsonFormat | SchemaFormat) -> dict[str, Any]:
     if isinstance(wanted, JsonFormat):
-        return {"type": "json_object"}
+        schema = open_json(wanted.schema, "response_format.schema")
+        if schema is None:
+            return {"type": "json_object"}
+        return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
     schema = {key: open_json(value, "response_format.json_schema") for key, value in wanted.json_schema.items()}
     return {"type": "json_schema", "json_schema": schema}
 

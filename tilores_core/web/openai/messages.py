@@ -79,6 +79,8 @@ def _content(
         raise invalid(f"{at}.content", "must be a string or a list of at least one part")
     if role == "assistant":
         value = [part for part in value if not isinstance(part, LeftOutPart)] or [TextPart("")]
+    elif role in ("system", "developer") and not all(isinstance(part, TextPart) for part in value):
+        raise invalid(f"{at}.content", "must be text: it is a system message", "send an image in a user's message")
     parts = [_part(part, f"{at}.content[{position}]") for position, part in enumerate(value)]
     # One text part means the same as the text alone, and the same question must be the same value.
     if len(parts) == 1 and parts[0]["type"] == "text":
@@ -113,10 +115,11 @@ def _add_state(body: MessageBody, at: str, message: Message) -> None:
         message["reasoning_content"] = body.reasoning_content
     if body.reasoning is not None:
         message["reasoning"] = body.reasoning
-    if (details := open_json(body.reasoning_details, f"{at}.reasoning_details")) is not None:
-        if not isinstance(details, list):
-            raise invalid(f"{at}.reasoning_details", "must be a list")
-        message["reasoning_details"] = details
+    for key in ("reasoning_details", "thinking_blocks"):
+        if (parts := open_json(getattr(body, key), f"{at}.{key}")) is not None:
+            if not isinstance(parts, list):
+                raise invalid(f"{at}.{key}", "must be a list")
+            message[key] = parts
 
 
 def _tool_calls(body: MessageBody, at: str, position: int) -> list[dict[str, Any]]:
@@ -143,7 +146,7 @@ def _call(identifier: str, function: CalledFunction) -> dict[str, Any]:
 def _add_function_result(body: MessageBody, at: str, messages: list[Message]) -> None:
     """The result of the older `function_call` as a tool's result.
 
-    It has no id to say which call it answers; models insist on one, so a result without a call gets a call.
+    It has no id to say which call it answers.
     """
     if not body.name:
         raise invalid(f"{at}.name", "must be the name of the function")
@@ -153,8 +156,6 @@ def _add_function_result(body: MessageBody, at: str, messages: list[Message]) ->
         call_id: str = calls[0]["id"]
     else:
         call_id = f"call_{len(messages)}"
-        call = _call(call_id, CalledFunction(name=body.name, arguments="{}"))
-        messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
     messages.append({"role": "tool", "content": content, "name": body.name, "tool_call_id": call_id})
 
 

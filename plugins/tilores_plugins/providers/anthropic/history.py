@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 _BEGINNING: Final = "(The conversation begins.)"
+_GO_ON: Final = "(Please continue.)"
+_NO_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
+# Those before 4.6 take the beginning of their answer as the last message.
+_BEGUN: Final = re.compile(r"claude-(?:3|\w+-4(?:-[0-5])?(?:$|-\d{8}))")
 _BLANK: Final = "(nothing)"
 _THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
 _PIECES: Final = ("thinking", "signature", "data")
 
 
-def as_it_takes_them(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """The first message is the user's and none is blank; nothing that says something is left out."""
+def as_it_takes_them(messages: Sequence[BaseMessage], model: str) -> list[BaseMessage]:
+    """The first message is the user's, and the last one where the `model` wants that; none is blank; ids of calls
+    are Anthropic's kind. Nothing that says something is left out."""
     sent: list[BaseMessage] = []
     for message in messages:
         if isinstance(message, AIMessage):
             message = _with_thoughts(message)
+            if any(_NO_ID.search(call["id"] or "") for call in message.tool_calls):
+                calls = [{**call, "id": _NO_ID.sub("_", call["id"] or "")} for call in message.tool_calls]
+                message = message.model_copy(update={"tool_calls": calls})
+        elif isinstance(message, ToolMessage) and _NO_ID.search(message.tool_call_id):
+            message = message.model_copy(update={"tool_call_id": _NO_ID.sub("_", message.tool_call_id)})
         if message.type in ("human", "ai") and _is_blank(message.content):
             if isinstance(message, AIMessage) and not message.tool_calls:
                 continue
@@ -27,6 +38,8 @@ def as_it_takes_them(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     first = next((at for at, message in enumerate(sent) if message.type != "system"), len(sent))
     if first == len(sent) or sent[first].type == "ai":
         sent.insert(first, HumanMessage(_BEGINNING))
+    if sent[-1].type == "ai" and not _BEGUN.match(model):
+        sent.append(HumanMessage(_GO_ON))
     return sent
 
 

@@ -44,7 +44,7 @@ class Claude(ChatAnthropic):
         messages = self._convert_input(input_).to_messages()
         check_inline(messages, title="Anthropic", addresses=True)
         with building("Anthropic"):
-            payload = super()._get_request_payload(as_it_takes_them(messages), stop=stop, **kwargs)
+            payload = super()._get_request_payload(as_it_takes_them(messages, self.model), stop=stop, **kwargs)
         system = payload.get("system")
         if self.cache_prompt and isinstance(system, str):
             payload["system"] = [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]

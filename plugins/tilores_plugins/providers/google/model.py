@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any, Self, cast
 
+from google.genai.types import FunctionDeclaration, Tool
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_google_genai import ChatGoogleGenerativeAI
@@ -38,20 +39,15 @@ class Gemini(ChatGoogleGenerativeAI):
     def validate_environment(self) -> Self:
         # In place of LangChain's, which makes a client with connections of its own for each model.
         self.client = self.sdk
+        if tools := self.bound.get("tools"):
+            self.bound["tools"] = [Tool(function_declarations=[_declaration(tool["function"]) for tool in tools])]
         self._client_cleanup = _Shared(self.sdk)
         return self
 
     def _prepare_request(self, messages: list[BaseMessage], **kwargs: Any) -> dict[str, Any]:
         check_inline(messages, title="Gemini")  # LangChain would fetch an address, on the event loop
-        given = {**kwargs, **self.bound}
         with building("Gemini"):
-            try:
-                return super()._prepare_request([_adapt(message) for message in messages], **given)
-            except Exception:
-                for index, tool in enumerate(given.get("tools") or ()):  # is one of them at fault?
-                    with building("Gemini", param=f"tools[{index}].function.parameters"):
-                        super()._prepare_request([HumanMessage("x")], tools=[tool])
-                raise
+            return super()._prepare_request([_adapt(message) for message in messages], **{**kwargs, **self.bound})
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         return _check_result(super()._generate(messages, *args, **kwargs))
@@ -81,6 +77,16 @@ async def event_lines(lines: AsyncIterator[str]) -> AsyncIterator[str]:
     async for line in lines:
         if not line.startswith((":", "id:", "retry:", "event:")):
             yield f"data: {line[5:].lstrip()}" if line.startswith("data:") else line
+
+
+def _declaration(function: Mapping[str, Any]) -> FunctionDeclaration:
+    """With the schema as it is: LangChain would make a text of what it does not know (`$ref`, lists of types), and
+    takes no enum of numbers."""
+    return FunctionDeclaration(
+        name=function["name"],
+        description=function.get("description"),
+        parameters_json_schema=function.get("parameters"),
+    )
 
 
 def _check_result(result: ChatResult) -> ChatResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tilores_core import Message, PluginContext
 from tilores_core.llm import (
@@ -17,6 +17,10 @@ from tilores_core.llm import (
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+
+_NOTED: Final = "(Noted.)"
+_GO_ON: Final = "(Please continue.)"
 
 
 def build(context: PluginContext) -> MistralProvider:
@@ -49,9 +53,13 @@ class MistralProvider(OpenAIProtocolProvider):
         body.pop("stream_options", None)  # it counts tokens without being asked
         messages: list[dict[str, Any]] = []
         for message in body["messages"]:
+            if message["role"] == "assistant" and not (message["content"] or "tool_calls" in message):
+                continue  # it takes none that says nothing
             if message["role"] == "user" and messages and messages[-1]["role"] == "tool":
-                messages.append({"role": "assistant", "content": ""})  # it takes no user behind a tool
+                messages.append({"role": "assistant", "content": _NOTED})  # it takes no user behind a tool
             messages.append(message)
+        if messages[-1]["role"] == "assistant":
+            messages.append({"role": "user", "content": _GO_ON})  # nor an assistant at the end
         body["messages"] = messages
 
     def make(self, model: ModelData, fields: dict[str, Any]) -> BaseChatModel:

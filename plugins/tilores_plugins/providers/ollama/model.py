@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextvars import ContextVar
 from typing import Any, Self
 
 from langchain_core.messages import BaseMessage
 from langchain_ollama import ChatOllama
-from ollama import Tool
+from ollama import AsyncClient
 from pydantic import Field, model_validator
 
 from tilores_core.llm import JoinHalves, MalformedReplyError, building, check_inline, inline_image
@@ -39,9 +40,6 @@ class Ollama(ChatOllama):
     ) -> dict[str, Any]:
         if self.bound_tools:
             kwargs.setdefault("tools", self.bound_tools)
-            for index, tool in enumerate(self.bound_tools):
-                with building(_TITLE, param=f"tools[{index}].function.parameters"):
-                    Tool(**tool)  # as the SDK will, when it is too late to say whose fault it is
         with building(_TITLE):
             return super()._chat_params(messages, stop, **kwargs)
 
@@ -59,6 +57,22 @@ class Ollama(ChatOllama):
                     if isinstance(part, dict) and part.get("type") == "image_url"
                 ]
         return converted
+
+
+_tools: ContextVar[Any] = ContextVar("tilores_ollama_tools", default=None)
+
+
+class Client(AsyncClient):
+    """The SDK's client, with tools as they are: its types know neither `anyOf` nor `$ref`, and leave them out."""
+
+    async def chat(self, *args: Any, tools: Any = None, **kwargs: Any) -> Any:
+        _tools.set(tools)
+        return await super().chat(*args, **kwargs)
+
+    async def _request(self, *args: Any, **kwargs: Any) -> Any:
+        if tools := _tools.get():
+            kwargs["json"]["tools"] = tools
+        return await super()._request(*args, **kwargs)
 
 
 async def repaired(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:

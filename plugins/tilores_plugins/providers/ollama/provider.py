@@ -99,14 +99,14 @@ class OllamaProvider(ChatProvider):
         """The SDK's two clients, over ours."""
         import ollama
 
-        from tilores_plugins.providers.ollama.model import repaired
+        from tilores_plugins.providers.ollama.model import Client, repaired
 
         async def repair(response: Any) -> None:
             response.aiter_lines = lambda: repaired(response.aiter_bytes())
 
         address = self.settings.base_url or _ADDRESS
         tls = self.http.tls()
-        client, async_client = ollama.Client(host=address, verify=tls), ollama.AsyncClient(host=address, verify=tls)
+        client, async_client = ollama.Client(host=address, verify=tls), Client(host=address, verify=tls)
         made: dict[str, Any] = {"base_url": client._client.base_url, "headers": client._client.headers}
         client._client.close()
         client._client, async_client._client = (

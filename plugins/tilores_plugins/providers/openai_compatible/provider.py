@@ -23,7 +23,7 @@ _NAME: Final = "openai-compatible"
 class _Server(OpenAIProtocolProvider):
     name = _NAME
     title = "the server"
-    message_state = ("reasoning_content", "reasoning", "reasoning_details")
+    message_state = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
     extra_content = True
 
     def __init__(self, instance: str, settings: Instance) -> None:
