@@ -32,11 +32,9 @@ from tilores_core.web.admin_alerts import alert_routes
 from tilores_core.web.admin_app import build_admin_app, cache_routes, health_routes
 from tilores_core.web.admin_batch import batch_routes
 from tilores_core.web.admin_deploy import deploy_routes
-from tilores_core.web.admin_evaluations import evaluation_routes, quality_routes
-from tilores_core.web.admin_experiments import experiment_routes
-from tilores_core.web.admin_improvement import improvement_routes
+from tilores_core.web.admin_improvement import evaluation_routes, improvement_routes, quality_routes
 from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
-from tilores_core.web.admin_prompts import prompt_routes
+from tilores_core.web.admin_release import experiment_routes, prompt_routes
 from tilores_core.web.application import Application
 from tilores_core.web.auth import Authenticator, check_exposure, check_key_tables, provide_keys, require_key
 from tilores_core.web.chat import ChatService

@@ -12,8 +12,10 @@ from tilores_core.contracts import Answer, Delta
 from tilores_core.errors import InvalidRequestError
 from tilores_core.web.langserve.encode import invoke_body
 from tilores_core.web.langserve.messages import parse_messages
-from tilores_core.web.openai import CompletionInfo, completion_body, completion_chunks, completion_stream
 from tilores_core.web.openai.decode import decode_messages
+from tilores_core.web.openai.encode import completion_template
+from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
+from tilores_core.web.response_template import ReplyValues
 
 STATE = {
     "reasoning_content": "I look it up.",
@@ -68,28 +70,36 @@ def check(message: Any) -> None:
 
 
 def test_state_of_a_whole_openai_reply_comes_back_as_it_went_out() -> None:
-    body = completion_body(ANSWER, completion_id="chatcmpl-1", created=1)
+    body = completion_template(ANSWER, ReplyValues.of(ANSWER, "chatcmpl-1", None, 1))
     check(back(body["choices"][0]["message"]))
 
 
+async def stream(*items: Delta | Answer) -> bytes:
+    async def given() -> AsyncIterator[Delta | Answer]:
+        for item in items:
+            yield item
+
+    return b"".join([chunk async for chunk in completion_chunks(given(), RUN)])
+
+
 async def test_state_of_an_openai_stream_comes_back_as_it_went_out() -> None:
-    async def items() -> AsyncIterator[Delta | Answer]:
-        arguments = CALL["function"]["arguments"]
-        yield Delta(tool_calls=({"index": 0, **CALL, "function": {"name": "weather", "arguments": arguments[:4]}},))
-        yield Delta(tool_calls=({"index": 0, "function": {"arguments": arguments[4:]}},))
-        yield Delta(state=STATE)
-        yield ANSWER
+    arguments = CALL["function"]["arguments"]
+    wire = await stream(
+        Delta(tool_calls=({"index": 0, **CALL, "function": {"name": "weather", "arguments": arguments[:4]}},)),
+        Delta(tool_calls=({"index": 0, "function": {"arguments": arguments[4:]}},)),
+        Delta(state=STATE),
+        ANSWER,
+    )
+    check(back(joined(wire)))
 
-    check(back(joined(b"".join([chunk async for chunk in completion_chunks(items(), RUN)]))))
 
-
-def test_state_of_a_stored_openai_stream_comes_back_as_it_went_out() -> None:
-    check(back(joined(completion_stream(ANSWER, RUN))))
+async def test_state_of_a_stored_openai_stream_comes_back_as_it_went_out() -> None:
+    check(back(joined(await stream(ANSWER))))
 
 
 def test_state_without_tool_calls_is_not_sent() -> None:
     plain = Answer(text="Hello", model="m", state=STATE)
-    body = completion_body(plain, completion_id="chatcmpl-1", created=1)
+    body = completion_template(plain, ReplyValues.of(plain, "chatcmpl-1", None, 1))
     assert STATE.keys().isdisjoint(body["choices"][0]["message"])
     assert invoke_body(plain, run_id="r", latency_ms=1.0)["output"]["additional_kwargs"] == {}
 

@@ -12,8 +12,7 @@ from tilores_core.contracts import Answer, Delta
 from tilores_core.web.langserve.decode import decode_run
 from tilores_core.web.langserve.pieces import Pieces, RunInfo
 from tilores_core.web.langserve.stream import stream, stream_events, stream_log
-from tilores_core.web.openai import CompletionInfo, completion_chunks
-from tilores_core.web.openai.stream import _Frames
+from tilores_core.web.openai.stream import CompletionInfo, _Frames, completion_chunks
 from tilores_core.web.request import Limits
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}

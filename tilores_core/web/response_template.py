@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,29 +20,46 @@ from tilores_core.contracts import Answer
 _NONCE = secrets.token_hex(8)
 
 
+class ReplyValues(NamedTuple):
+    """What differs between the replies that are made of one stored answer; in a template, markers.
+
+    `id`: the run's id in LangServe's protocol, the completion's in OpenAI's, whose replies have `created` (seconds
+    since the epoch) too. `age_s` is in seconds, `latency_ms` in milliseconds.
+    """
+
+    id: Any
+    tier: Any
+    age_s: Any
+    stale: Any
+    latency_ms: Any
+    cost: Any
+    created: Any = None
+
+    @classmethod
+    def of(cls, answer: Answer, id: str, latency_ms: float | None, created: int | None = None) -> ReplyValues:
+        """The values for an answer that was made now, or read from any tier."""
+        age_s = round(answer.age, 3)
+        return cls(id, answer.cache_tier, age_s, answer.stale, latency_ms, answer.cost, created)
+
+
+_STRINGS = ("id", "tier")  # inside JSON strings, or strings; the others are JSON numbers or booleans
+
+
 class ResponseTemplate:
     """How the replies of one protocol are cut.
 
-    `build`: the reply as a JSON value, from an answer and name -> value. `strings`: names of values inside JSON
-    strings; `scalars`: of values that are JSON numbers or booleans. `order`: the names in the order of their gaps; a
-    name may have several.
+    `build`: the reply as a JSON value. `order`: the names of `ReplyValues` in the order of their gaps; a name may
+    have several.
     """
 
-    def __init__(
-        self,
-        name: str,
-        build: Callable[[Answer, Mapping[str, str]], object],
-        *,
-        strings: Sequence[str],
-        scalars: Sequence[str],
-    ) -> None:
+    def __init__(self, name: str, build: Callable[[Answer, ReplyValues], object]) -> None:
         self.name = name
         self.order: tuple[str, ...] = ()
         self._build = build
-        self._markers: Mapping[str, str] = {field: f"@{_NONCE}-{field}@" for field in (*strings, *scalars)}
+        markers = {field: f"@{_NONCE}-{field}@" for field in ReplyValues._fields}
+        self._markers = ReplyValues(**markers)
         self._names = {
-            **{self._markers[field].encode(): field for field in strings},
-            **{b'"%b"' % self._markers[field].encode(): field for field in scalars},
+            (marker if field in _STRINGS else f'"{marker}"').encode(): field for field, marker in markers.items()
         }
         self._cut = re.compile(b"|".join(re.escape(marker) for marker in self._names))
 

@@ -13,6 +13,7 @@ from tilores_core.web.langserve.decode import decode_run
 from tilores_core.web.langserve.encode import batch_body, invoke_body, invoke_template, message, reply
 from tilores_core.web.langserve.messages import parse_messages
 from tilores_core.web.request import Limits
+from tilores_core.web.response_template import ReplyValues
 
 SURFACE = {
     *("model", "cache", "age_s", "stale", "customer_id", "spectrum", "prompt_version", "latency_ms", "cost"),
@@ -97,14 +98,14 @@ def test_bodies() -> None:
 
 def test_the_template_filled_in_is_the_body() -> None:
     given = answer("100 % @tier@", cache_tier="l1", age=1.5, cost=0.0)
-    marks: dict[str, Any] = {name: f"<{name}>" for name in ("run_id", "tier", "age_s", "latency_ms", "stale", "cost")}
-    wire = orjson.dumps(invoke_template(given, **marks)).decode()
-    assert wire.count("<run_id>") == 2
+    marks = {name: f"<{name}>" for name in ReplyValues._fields}
+    wire = orjson.dumps(invoke_template(given, ReplyValues(**marks))).decode()
+    assert wire.count("<id>") == 2
     values = {"age_s": 1.5, "latency_ms": 0.25, "stale": False, "cost": 0.0}
     for name, value in values.items():
         assert wire.count(f'"<{name}>"') == 1
         wire = wire.replace(f'"<{name}>"', orjson.dumps(value).decode())
-    wire = wire.replace("<run_id>", "r1").replace("<tier>", "l1")
+    wire = wire.replace("<id>", "r1").replace("<tier>", "l1")
     assert wire.encode() == orjson.dumps(invoke_body(given, run_id="r1", latency_ms=0.25))
 
 

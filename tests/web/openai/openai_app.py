@@ -38,8 +38,13 @@ from tilores_core.errors import (
     UnknownModelError,
 )
 from tilores_core.testing.waiting import wait_until
-from tilores_core.web import openai
+from tilores_core.web.openai.decode import CompletionRequest, decode_completion
+from tilores_core.web.openai.encode import completion_template
+from tilores_core.web.openai.errors import error_reply, method_not_allowed, route_not_found
+from tilores_core.web.openai.models import find_model, models_body
+from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
 from tilores_core.web.request import Limits
+from tilores_core.web.response_template import ReplyValues
 
 KEY = "tilores-test-key"
 CALL = {"id": "call_abc", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Bath"}'}}
@@ -115,7 +120,7 @@ class ScriptedServer:
     def __init__(self) -> None:
         self.keyless = False
         self.keep_alive = 15.0
-        self.requests: list[openai.CompletionRequest] = []
+        self.requests: list[CompletionRequest] = []
         self.attempts: dict[str, int] = {}
         self.cancelled = threading.Event()
         self.errors: list[Exception] = []
@@ -130,23 +135,23 @@ class ScriptedServer:
         )
 
     async def _models(self, request: Request) -> Response:
-        return self._guard(request) or _reply(200, openai.models_body(MODELS))
+        return self._guard(request) or _reply(200, models_body(MODELS))
 
     async def _model(self, request: Request) -> Response:
         refused = self._guard(request)
         if refused:
             return refused
         try:
-            return _reply(200, openai.find_model(MODELS, unquote(request.path_params["id"])))
+            return _reply(200, find_model(MODELS, unquote(request.path_params["id"])))
         except UnknownModelError as error:
-            return _reply(*openai.error_reply(error))
+            return _reply(*error_reply(error))
 
     async def _complete(self, request: Request) -> Response:
         refused = self._guard(request)
         if refused:
             return refused
         try:
-            wanted = openai.decode_completion(await request.body(), dict(request.headers.raw), Limits())
+            wanted = decode_completion(await request.body(), dict(request.headers.raw), Limits())
             self.requests.append(wanted)
             name = (wanted.chat.model or "").partition(":")[2]
             self.attempts[name] = self.attempts.get(name, 0) + 1
@@ -157,20 +162,20 @@ class ScriptedServer:
                 return await self._stream(wanted, items)
             answer = [item async for item in items][-1]
             assert isinstance(answer, Answer)
-            body = openai.completion_body(answer, completion_id=_new_id(), created=int(time.time()))
+            body = completion_template(answer, ReplyValues.of(answer, _new_id(), None, int(time.time())))
             return _reply(200, body, {"X-Tilores-Cache": answer.cache_tier})
         except Exception as error:
-            return _reply(*openai.error_reply(error))
+            return _reply(*error_reply(error))
 
-    async def _stream(self, wanted: openai.CompletionRequest, items: AsyncIterator[Delta | Answer]) -> Response:
-        info = openai.CompletionInfo(
+    async def _stream(self, wanted: CompletionRequest, items: AsyncIterator[Delta | Answer]) -> Response:
+        info = CompletionInfo(
             completion_id=_new_id(),
             created=int(time.time()),
             model=str(wanted.chat.model),
             include_usage=wanted.include_usage,
             usage_on_finish=wanted.usage_on_finish,
         )
-        chunks = openai.completion_chunks(
+        chunks = completion_chunks(
             items, info, keep_alive=self.keep_alive, on_error=lambda error: self.errors.append(error)
         )
         first = await anext(chunks)
@@ -205,13 +210,13 @@ class ScriptedServer:
     def _guard(self, request: Request) -> Response | None:
         if self.keyless or request.headers.get("authorization") == f"Bearer {KEY}":
             return None
-        return _reply(*openai.error_reply(AuthenticationError("no valid API key", fix="send Authorization: Bearer")))
+        return _reply(*error_reply(AuthenticationError("no valid API key", fix="send Authorization: Bearer")))
 
     async def _not_found(self, request: Request, _: Exception) -> Response:
-        return _reply(*openai.route_not_found(request.method, request.url.path))
+        return _reply(*route_not_found(request.method, request.url.path))
 
     async def _wrong_method(self, request: Request, _: Exception) -> Response:
-        return _reply(*openai.method_not_allowed(request.method, request.url.path, ["POST"]))
+        return _reply(*method_not_allowed(request.method, request.url.path, ["POST"]))
 
 
 class Running(NamedTuple):

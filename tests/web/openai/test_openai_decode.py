@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tilores_core.errors import InvalidRequestError
-from tilores_core.web.openai import CompletionRequest, decode_completion
 from tilores_core.web.openai.body import KEYS, CompletionBody
+from tilores_core.web.openai.decode import CompletionRequest, decode_completion
 from tilores_core.web.request import Limits
 
 USER = {"role": "user", "content": "What is Edwina Hawthorne's credit score?"}

@@ -8,7 +8,9 @@ import pytest
 
 from tilores_core.contracts import Answer, CustomerChoice, CustomerOutcome, FinishReason, ModelInfo, Usage
 from tilores_core.errors import UnknownModelError
-from tilores_core.web.openai import completion_body, completion_template, find_model, model_body, models_body
+from tilores_core.web.openai.encode import completion_template
+from tilores_core.web.openai.models import find_model, model_body, models_body
+from tilores_core.web.response_template import ReplyValues
 
 ANSWER = Answer(
     text="712",
@@ -26,7 +28,7 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arg
 
 
 def body(answer: Answer, **more: bool) -> dict[str, Any]:
-    return completion_body(answer, completion_id="chatcmpl-1", created=1_700_000_000, latency_ms=0.25, **more)
+    return completion_template(answer, ReplyValues.of(answer, "chatcmpl-1", 0.25, 1_700_000_000), **more)
 
 
 def test_a_completion_whole() -> None:
@@ -106,12 +108,10 @@ def test_finish_reason(said: FinishReason, calls: tuple[Any, ...], sent: str) ->
 
 
 def test_stored_bytes_can_be_cut_where_replies_differ() -> None:
-    marks: dict[str, Any] = {
-        name: f"@{name}@" for name in ("completion_id", "created", "tier", "age_s", "stale", "latency_ms", "cost")
-    }
-    wire = orjson.dumps(completion_template(ANSWER, **marks)).decode()
+    marks = {name: f"@{name}@" for name in ReplyValues._fields}
+    wire = orjson.dumps(completion_template(ANSWER, ReplyValues(**marks))).decode()
     values = {
-        "completion_id": "chatcmpl-1",
+        "id": "chatcmpl-1",
         "created": 1_700_000_000,
         "tier": "l2",
         "age_s": 1.235,

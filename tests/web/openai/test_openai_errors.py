@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tilores_core import errors
-from tilores_core.web.openai import error_reply, method_not_allowed, route_not_found
+from tilores_core.web.openai.errors import error_reply, method_not_allowed, route_not_found
 
 INVALID = "invalid_request_error"
 RETRY_1 = {"Retry-After": "1"}

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from tilores_core.contracts import Answer, CustomerOutcome, Delta, Usage
 from tilores_core.errors import ProviderUnavailableError
-from tilores_core.web.openai import CompletionInfo, completion_chunks, completion_stream
+from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
 
 RUN = CompletionInfo(completion_id="chatcmpl-1", created=1_700_000_000, model="demo:simulated-1")
 ASKED = replace(RUN, include_usage=True)
@@ -120,7 +120,6 @@ async def test_usage(run: CompletionInfo) -> None:
 async def test_an_answer_without_pieces_is_told_whole() -> None:
     answer = replace(ANSWER, text="from the cache", tool_calls=(CALL,))
     wire = await collect([answer])
-    assert wire == completion_stream(answer, RUN)
     events = parse(wire)
     assert text(events) == "from the cache"
     assert calls(events) == [{"id": "call_1", "name": "weather", "arguments": '{"city":"Bath"}'}]
@@ -239,7 +238,7 @@ async def test_an_engine_cancelled_from_within_does_not_leave_the_reader_waiting
 async def test_what_fails_after_the_answer_is_only_told() -> None:
     seen: list[Exception] = []
     wire = await collect([replace(ANSWER, text="x"), ValueError("tidying up")], on_error=seen.append)
-    assert wire == completion_stream(replace(ANSWER, text="x"), RUN)
+    assert wire == await collect([replace(ANSWER, text="x")])
     assert [type(error) for error in seen] == [ValueError]
 
 

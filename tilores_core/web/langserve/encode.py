@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from tilores_core.contracts import Answer, CustomerOutcome, Message, Usage
+from tilores_core.web.response_template import ReplyValues
 
 # orjson makes a float of a whole number of more than 64 bits, and so another number.
 _LONG_NUMBER: Final = re.compile(r"\d{19}", re.ASCII)
@@ -22,7 +23,7 @@ _TYPES: Final = {"user": "human", "assistant": "ai", "system": "system", "tool":
 
 def invoke_body(answer: Answer, *, run_id: str, latency_ms: float) -> dict[str, Any]:
     """The body of `invoke`. `latency_ms` is this request's, in milliseconds."""
-    return _body(reply(answer, run_id=run_id, latency_ms=latency_ms), run_id)
+    return invoke_template(answer, ReplyValues.of(answer, run_id, round(latency_ms, 3)))
 
 
 def batch_body(answers: Sequence[tuple[Answer, str, float]]) -> dict[str, Any]:
@@ -39,49 +40,30 @@ def batch_body(answers: Sequence[tuple[Answer, str, float]]) -> dict[str, Any]:
 
 def reply(answer: Answer, *, run_id: str, latency_ms: float) -> dict[str, Any]:
     """The answer as one `ai` message."""
-    return _reply(
-        answer,
-        run_id,
-        response_metadata_template(
-            answer,
-            tier=answer.cache_tier,
-            age_s=round(answer.age, 3),
-            latency_ms=round(latency_ms, 3),
-            stale=answer.stale,
-            cost=answer.cost,
-        ),
-    )
+    return _reply(answer, ReplyValues.of(answer, run_id, round(latency_ms, 3)))
 
 
-def invoke_template(
-    answer: Answer, *, run_id: str, tier: Any, age_s: Any, latency_ms: Any, stale: Any, cost: Any
-) -> dict[str, Any]:
-    """Return `invoke_body` with the values that differ from request to request given, and put in as they are.
+def invoke_template(answer: Answer, values: ReplyValues) -> dict[str, Any]:
+    """Return `invoke_body` with these values, or with markers where the body is to be cut.
 
-    They may be markers where the body is to be cut. `run_id` occurs twice: inside the message's id (`run-…`) and as
-    `metadata.run_id`; each of the others once, as a whole JSON value.
+    The id occurs twice: inside the message's id (`run-…`) and as `metadata.run_id`; each of the others once, as a
+    whole JSON value.
     """
-    metadata = response_metadata_template(
-        answer, tier=tier, age_s=age_s, latency_ms=latency_ms, stale=stale, cost=cost
-    )
-    return _body(_reply(answer, run_id, metadata), run_id)
+    return {"output": _reply(answer, values), "metadata": {"run_id": values.id, "feedback_tokens": []}}
 
 
-def response_metadata_template(
-    answer: Answer, *, tier: Any, age_s: Any, latency_ms: Any, stale: Any, cost: Any
-) -> dict[str, Any]:
-    """Return `response_metadata`, with the values that are this request's given."""
+def response_metadata(answer: Answer, values: ReplyValues) -> dict[str, Any]:
     return {
         "model": answer.model,
-        "cache": tier,
-        "age_s": age_s,
-        "stale": stale,
+        "cache": values.tier,
+        "age_s": values.age_s,
+        "stale": values.stale,
         "customer_id": answer.customer.customer_id,
         "customer": _customer(answer.customer),
         "spectrum": answer.spectrum,
         "prompt_version": answer.prompt_version,
-        "latency_ms": latency_ms,
-        "cost": cost,
+        "latency_ms": values.latency_ms,
+        "cost": values.cost,
         "finish_reason": answer.finish_reason,
     }
 
@@ -96,19 +78,15 @@ def _customer(outcome: CustomerOutcome) -> dict[str, Any]:
     }
 
 
-def _body(message: dict[str, Any], run_id: str) -> dict[str, Any]:
-    return {"output": message, "metadata": {"run_id": run_id, "feedback_tokens": []}}
-
-
-def _reply(answer: Answer, run_id: str, metadata: dict[str, Any]) -> dict[str, Any]:
+def _reply(answer: Answer, values: ReplyValues) -> dict[str, Any]:
     calls, invalid = tool_calls(answer.tool_calls)
     return {
         "content": answer.text,
         "additional_kwargs": provider_state(answer),
-        "response_metadata": metadata,
+        "response_metadata": response_metadata(answer, values),
         "type": "ai",
         "name": None,
-        "id": message_id(run_id),
+        "id": message_id(values.id),
         "tool_calls": calls,
         "invalid_tool_calls": invalid,
         "usage_metadata": usage_metadata(answer.usage),

@@ -19,10 +19,11 @@ from tilores_core.web.langserve.decode import RunRequest
 from tilores_core.web.langserve.encode import (
     message_id,
     provider_state,
-    response_metadata_template,
+    response_metadata,
     tool_calls,
     usage_metadata,
 )
+from tilores_core.web.response_template import ReplyValues
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +97,8 @@ class Pieces:
         chunk = self._chunk(text, calls)
         if calls:
             chunk["tool_calls"], chunk["invalid_tool_calls"] = tool_calls(answer.tool_calls)
-        chunk["response_metadata"] = response_metadata_template(
-            answer,
-            tier=answer.cache_tier,
-            age_s=round(answer.age, 3),
-            latency_ms=round((perf_counter() - self._run.started) * 1000, 3),
-            stale=answer.stale,
-            cost=answer.cost,
-        )
+        latency_ms = round((perf_counter() - self._run.started) * 1000, 3)
+        chunk["response_metadata"] = response_metadata(answer, ReplyValues.of(answer, self._run.run_id, latency_ms))
         chunk["additional_kwargs"] = provider_state(answer)
         chunk["usage_metadata"] = usage_metadata(answer.usage)
         chunk["chunk_position"] = "last"

@@ -34,12 +34,7 @@ class LangServeRoutes:
     def __init__(self, service: ChatService) -> None:
         self._service = service
         self._decoded: DecodeCache[RunRequest] = DecodeCache()
-        self.template = ResponseTemplate(
-            "langserve",
-            lambda answer, markers: invoke_template(answer, **markers),
-            strings=("run_id", "tier"),
-            scalars=("age_s", "stale", "latency_ms", "cost"),
-        )
+        self.template = ResponseTemplate("langserve", invoke_template)
         self._post: dict[str, _Run] = {
             "invoke": self._invoke,
             "batch": self._batch,

@@ -6,41 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tilores_core.contracts import Answer, CustomerOutcome, FinishReason, Usage
+from tilores_core.web.response_template import ReplyValues
 
 
-def completion_body(
-    answer: Answer, *, completion_id: str, created: int, latency_ms: float | None = None, functions: bool = False
-) -> dict[str, Any]:
-    """The body of a completion that is not streamed. `created` is in seconds since the epoch. `functions`: a tool
-    call as the older protocol has it, which knows only one."""
-    return completion_template(
-        answer,
-        completion_id=completion_id,
-        created=created,
-        tier=answer.cache_tier,
-        age_s=round(answer.age, 3),
-        stale=answer.stale,
-        latency_ms=latency_ms,
-        cost=answer.cost,
-        functions=functions,
-    )
+def completion_template(answer: Answer, values: ReplyValues, *, functions: bool = False) -> dict[str, Any]:
+    """The body of a completion that is not streamed. `functions`: a tool call as the older protocol has it, which
+    knows only one.
 
-
-def completion_template(
-    answer: Answer,
-    *,
-    completion_id: Any,
-    created: Any,
-    tier: Any,
-    age_s: Any,
-    stale: Any,
-    latency_ms: Any,
-    cost: Any,
-    functions: bool = False,
-) -> dict[str, Any]:
-    """The same body with everything that differs between two replies of one stored answer handed in.
-
-    To store a template, pass marks as values and cut the bytes there. Each is used once, as a value.
+    To store a template, pass markers as values and cut the bytes there. Each is used once, as a value.
     """
     calls = tool_calls(answer)
     message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
@@ -50,36 +23,34 @@ def completion_template(
         message.update(answer.state or {})
     reason = finish_reason(answer, functions=functions)
     return {
-        "id": completion_id,
+        "id": values.id,
         "object": "chat.completion",
-        "created": created,
+        "created": values.created,
         "model": answer.model,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
         "usage": usage_body(answer.usage),
         "system_fingerprint": None,
-        "tilores": {
-            "cache": tier,
-            "age_s": age_s,
-            "stale": stale,
-            **_customer(answer.customer),
-            "spectrum": answer.spectrum,
-            "prompt_version": answer.prompt_version,
-            "latency_ms": latency_ms,
-            "cost": cost,
-        },
+        "tilores": _extension(answer, values),
     }
 
 
 def stream_extension(answer: Answer) -> dict[str, Any]:
     """The `tilores` object of a stream's finish chunk: as in a plain reply, but without the latency."""
+    extension = _extension(answer, ReplyValues.of(answer, "", None))
+    del extension["latency_ms"]
+    return extension
+
+
+def _extension(answer: Answer, values: ReplyValues) -> dict[str, Any]:
     return {
-        "cache": answer.cache_tier,
-        "age_s": round(answer.age, 3),
-        "stale": answer.stale,
+        "cache": values.tier,
+        "age_s": values.age_s,
+        "stale": values.stale,
         **_customer(answer.customer),
         "spectrum": answer.spectrum,
         "prompt_version": answer.prompt_version,
-        "cost": answer.cost,
+        "latency_ms": values.latency_ms,
+        "cost": values.cost,
     }
 
 

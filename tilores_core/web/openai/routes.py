@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from urllib.parse import unquote
 
 from tilores_core.contracts import Answer
@@ -11,12 +12,12 @@ from tilores_core.web.feedback import feedback_route
 from tilores_core.web.http_exchange import HttpExchange
 from tilores_core.web.ids import new_run_id
 from tilores_core.web.openai.decode import HEADERS, CompletionRequest, decode_completion
-from tilores_core.web.openai.encode import completion_body, completion_template
+from tilores_core.web.openai.encode import completion_template
 from tilores_core.web.openai.errors import ErrorReply, method_not_allowed, nothing_there, route_not_found
 from tilores_core.web.openai.models import find_model, models_body
 from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
 from tilores_core.web.request import DecodeCache
-from tilores_core.web.response_template import ResponseTemplate
+from tilores_core.web.response_template import ReplyValues, ResponseTemplate
 
 _COMPLETIONS = "/v1/chat/completions"
 _MODELS = "/v1/models"
@@ -33,10 +34,7 @@ class OpenAIRoutes:
         self._decoded: DecodeCache[CompletionRequest] = DecodeCache()
         self._feedback = feedback_route(service, nothing_there)
         self.template = ResponseTemplate(
-            "openai.functions" if functions else "openai",
-            lambda answer, markers: completion_template(answer, functions=functions, **markers),
-            strings=("completion_id", "tier"),
-            scalars=("created", "age_s", "stale", "latency_ms", "cost"),
+            "openai.functions" if functions else "openai", partial(completion_template, functions=functions)
         )
 
     def find(self, method: str, path: str) -> Handler:
@@ -85,14 +83,8 @@ class OpenAIRoutes:
         )
 
     def body(self, answer: Answer, run_id: str, latency_ms: float) -> object:
-        created = int(time.time())
-        return completion_body(
-            answer,
-            completion_id=f"chatcmpl-{run_id}",
-            created=created,
-            latency_ms=latency_ms,
-            functions=self._functions,
-        )
+        values = ReplyValues.of(answer, f"chatcmpl-{run_id}", latency_ms, int(time.time()))
+        return completion_template(answer, values, functions=self._functions)
 
     async def _stream(self, exchange: HttpExchange, request: CompletionRequest, run_id: str) -> None:
         service = self._service

@@ -81,12 +81,6 @@ async def completion_chunks(
         await source.aclose()
 
 
-def completion_stream(answer: Answer, run: CompletionInfo) -> bytes:
-    """The whole stream of an answer that is there already."""
-    frames = _Frames(run)
-    return frames.opening(answer.model) + frames.ending(answer)
-
-
 class _Frames:
     """Turns pieces into chunks; remembers what has been said, for the ending says the rest."""
 
