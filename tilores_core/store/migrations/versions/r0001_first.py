@@ -12,22 +12,20 @@ down_revision = None
 def upgrade() -> None:
     op.create_table(
         "tilores_changes",
-        sa.Column("topic", sa.String(64), nullable=False),
+        sa.Column("topic", sa.String(64), primary_key=True),
         sa.Column("counter", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("topic", name="pk_tilores_changes"),
     )
     op.create_table(
         "tilores_leases",
-        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("name", sa.String(200), primary_key=True),
         sa.Column("holder", sa.String(200), nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("expires_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_tilores_leases"),
     )
     op.create_table(
         "tilores_batch_jobs",
-        sa.Column("id", sa.String(64), nullable=False),
-        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("state", sa.String(16), nullable=False, index=True),
         sa.Column("owner", sa.String(200), nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
@@ -37,7 +35,5 @@ def upgrade() -> None:
         sa.Column("totals", sa.JSON(), nullable=False),
         sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name="pk_tilores_batch_jobs"),
     )
     op.create_index("ix_tilores_batch_jobs_created_ms_id", "tilores_batch_jobs", ["created_ms", "id"])
-    op.create_index("ix_tilores_batch_jobs_state", "tilores_batch_jobs", ["state"])

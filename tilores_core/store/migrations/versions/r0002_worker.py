@@ -15,15 +15,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "tilores_worker_reports",
-        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("name", sa.String(64), primary_key=True),
         sa.Column("value", sa.JSON(), nullable=False),
         sa.Column("changed_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_tilores_worker_reports"),
     )
     op.create_table(
         "tilores_warmed_entries",
-        sa.Column("key", sa.String(200), nullable=False),
-        sa.Column("changed_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name="pk_tilores_warmed_entries"),
+        sa.Column("key", sa.String(200), primary_key=True),
+        sa.Column("changed_ms", sa.BigInteger(), nullable=False, index=True),
     )
-    op.create_index("ix_tilores_warmed_entries_changed_ms", "tilores_warmed_entries", ["changed_ms"])

@@ -12,7 +12,7 @@ down_revision = "0002"
 def upgrade() -> None:
     op.create_table(
         "tilores_alerts",
-        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("fingerprint", sa.String(64), primary_key=True),
         sa.Column("kind", sa.String(100), nullable=False),
         sa.Column("severity", sa.String(16), nullable=False),
         sa.Column("title", sa.String(300), nullable=False),
@@ -28,26 +28,23 @@ def upgrade() -> None:
         sa.Column("episode", sa.BigInteger(), nullable=False),
         sa.Column("raised", sa.BigInteger(), nullable=False),
         sa.Column("first_ms", sa.BigInteger(), nullable=False),
-        sa.Column("last_ms", sa.BigInteger(), nullable=False),
+        sa.Column("last_ms", sa.BigInteger(), nullable=False, index=True),
         sa.Column("acknowledged_ms", sa.BigInteger(), nullable=True),
         sa.Column("acknowledged_by", sa.String(200), nullable=True),
         sa.Column("resolved_ms", sa.BigInteger(), nullable=True),
-        sa.Column("settled", sa.Boolean(), nullable=False),
+        sa.Column("settled", sa.Boolean(), nullable=False, index=True),
         sa.Column("noticed_episode", sa.BigInteger(), nullable=False),
         sa.Column("noticed_ms", sa.BigInteger(), nullable=True),
         sa.Column("noticed_severity", sa.String(16), nullable=True),
         sa.Column("noticed_raised", sa.BigInteger(), nullable=False),
         sa.Column("escalation", sa.BigInteger(), nullable=False),
         sa.Column("escalated_ms", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("fingerprint", name="pk_tilores_alerts"),
     )
-    op.create_index("ix_tilores_alerts_settled", "tilores_alerts", ["settled"])
-    op.create_index("ix_tilores_alerts_last_ms", "tilores_alerts", ["last_ms"])
     op.create_table(
         "tilores_alert_deliveries",
-        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("id", sa.String(64), primary_key=True),
         sa.Column("channel", sa.String(100), nullable=False),
-        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("fingerprint", sa.String(64), nullable=False, index=True),
         sa.Column("reason", sa.String(16), nullable=False),
         sa.Column("escalation", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
@@ -56,16 +53,13 @@ def upgrade() -> None:
         sa.Column("due_ms", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.BigInteger(), nullable=False),
         sa.Column("next_ms", sa.BigInteger(), nullable=False),
-        sa.Column("ended_ms", sa.BigInteger(), nullable=True),
+        sa.Column("ended_ms", sa.BigInteger(), nullable=True, index=True),
         sa.Column("error", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name="pk_tilores_alert_deliveries"),
     )
     op.create_index("ix_tilores_alert_deliveries_state_channel", "tilores_alert_deliveries", ["state", "channel"])
-    op.create_index("ix_tilores_alert_deliveries_fingerprint", "tilores_alert_deliveries", ["fingerprint"])
-    op.create_index("ix_tilores_alert_deliveries_ended_ms", "tilores_alert_deliveries", ["ended_ms"])
     op.create_table(
         "tilores_alert_silences",
-        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("id", sa.String(64), primary_key=True),
         sa.Column("fingerprint", sa.String(64), nullable=True),
         sa.Column("kind", sa.String(100), nullable=True),
         sa.Column("severity", sa.String(16), nullable=True),
@@ -73,11 +67,9 @@ def upgrade() -> None:
         sa.Column("model", sa.String(200), nullable=True),
         sa.Column("spectrum", sa.String(100), nullable=True),
         sa.Column("starts_ms", sa.BigInteger(), nullable=False),
-        sa.Column("ends_ms", sa.BigInteger(), nullable=True),
+        sa.Column("ends_ms", sa.BigInteger(), nullable=True, index=True),
         sa.Column("until_clear", sa.Boolean(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.String(200), nullable=False),
         sa.Column("comment", sa.String(500), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_tilores_alert_silences"),
     )
-    op.create_index("ix_tilores_alert_silences_ends_ms", "tilores_alert_silences", ["ends_ms"])

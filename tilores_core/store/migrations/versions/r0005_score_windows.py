@@ -26,7 +26,7 @@ def upgrade() -> None:
         "tilores_score_windows",
         *_cell(),
         sa.Column("width_ms", sa.BigInteger(), nullable=False),
-        sa.Column("start_ms", sa.BigInteger(), nullable=False),
+        sa.Column("start_ms", sa.BigInteger(), nullable=False, index=True),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in _COUNTS),
         *(sa.Column(name, sa.Float(), nullable=False) for name in _SUMS),
         sa.PrimaryKeyConstraint(
@@ -34,16 +34,13 @@ def upgrade() -> None:
         ),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_tilores_score_windows_start_ms", "tilores_score_windows", ["start_ms"])
     op.create_table(
         "tilores_score_log",
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, primary_key=True),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False, index=True),
         *_cell(),
         sa.Column("scores", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_tilores_score_log"),
     )
-    op.create_index("ix_tilores_score_log_at_ms", "tilores_score_log", ["at_ms"])
     op.create_table(
         "tilores_quality_states",
         *_cell(),
@@ -53,10 +50,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "tilores_waiting_feedback",
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, primary_key=True),
         sa.Column("run_id", sa.String(64), nullable=False),
         sa.Column("score", sa.Float(), nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_tilores_waiting_feedback"),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False, index=True),
     )
-    op.create_index("ix_tilores_waiting_feedback_at_ms", "tilores_waiting_feedback", ["at_ms"])

@@ -12,23 +12,20 @@ down_revision = "0005"
 def upgrade() -> None:
     op.create_table(
         "tilores_evaluation_runs",
-        sa.Column("id", sa.String(64), nullable=False),
-        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("digest", sa.String(64), nullable=False, index=True),
         sa.Column("state", sa.String(16), nullable=False),
-        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False, index=True),
         sa.Column("ended_ms", sa.BigInteger(), nullable=True),
         sa.Column("prompt_version", sa.String(200), nullable=False),
         sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("summary", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_tilores_evaluation_runs"),
     )
-    op.create_index("ix_tilores_evaluation_runs_digest", "tilores_evaluation_runs", ["digest"])
-    op.create_index("ix_tilores_evaluation_runs_created_ms", "tilores_evaluation_runs", ["created_ms"])
     op.create_table(
         "tilores_evaluation_results",
-        sa.Column("run_id", sa.String(64), nullable=False),
-        sa.Column("model", sa.String(200), nullable=False),
-        sa.Column("question_id", sa.String(200), nullable=False),
+        sa.Column("run_id", sa.String(64), primary_key=True),
+        sa.Column("model", sa.String(200), primary_key=True),
+        sa.Column("question_id", sa.String(200), primary_key=True),
         sa.Column("spectrum", sa.String(100), nullable=False),
         sa.Column("scores", sa.JSON(), nullable=False),
         sa.Column("judged", sa.Float(), nullable=True),
@@ -37,5 +34,4 @@ def upgrade() -> None:
         sa.Column("output_tokens", sa.BigInteger(), nullable=False),
         sa.Column("cost", sa.Float(), nullable=True),
         sa.Column("seconds", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("run_id", "model", "question_id", name="pk_tilores_evaluation_results"),
     )

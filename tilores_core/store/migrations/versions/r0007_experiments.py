@@ -31,30 +31,26 @@ _SUMS = (
 def upgrade() -> None:
     op.create_table(
         "tilores_experiments",
-        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("id", sa.String(64), primary_key=True),
         sa.Column("name", sa.String(64), nullable=False),
-        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False, index=True),
         sa.Column("plan", sa.JSON(), nullable=False),
         sa.Column("control", sa.BigInteger(), nullable=False),
         sa.Column("slice_first", sa.BigInteger(), nullable=False),
         sa.Column("slice_end", sa.BigInteger(), nullable=False),
         sa.Column("weights", sa.JSON(), nullable=False),
         sa.Column("step_ms", sa.BigInteger(), nullable=False),
-        sa.Column("started_ms", sa.BigInteger(), nullable=False),
+        sa.Column("started_ms", sa.BigInteger(), nullable=False, index=True),
         sa.Column("ended_ms", sa.BigInteger(), nullable=True),
         sa.Column("outcome", sa.String(32), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("verdict", sa.JSON(), nullable=False),
         sa.Column("looks", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_tilores_experiments"),
     )
-    op.create_index("ix_tilores_experiments_started_ms", "tilores_experiments", ["started_ms"])
-    op.create_index("ix_tilores_experiments_state", "tilores_experiments", ["state"])
     op.create_table(
         "tilores_experiment_sums",
-        sa.Column("experiment_id", sa.String(64), nullable=False),
-        sa.Column("step", sa.BigInteger(), nullable=False),
-        sa.Column("arm", sa.String(16), nullable=False),
+        sa.Column("experiment_id", sa.String(64), primary_key=True),
+        sa.Column("step", sa.BigInteger(), primary_key=True),
+        sa.Column("arm", sa.String(16), primary_key=True),
         *(sa.Column(name, sa.Float(), nullable=False) for name in _SUMS),
-        sa.PrimaryKeyConstraint("experiment_id", "step", "arm", name="pk_tilores_experiment_sums"),
     )

@@ -14,9 +14,9 @@ _TABLE = "tilores_collected_questions"
 def upgrade() -> None:
     op.create_table(
         _TABLE,
-        sa.Column("run_id", sa.String(64), nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("customer_id", sa.String(500), nullable=False),
+        sa.Column("run_id", sa.String(64), primary_key=True),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False, index=True),
+        sa.Column("customer_id", sa.String(500), nullable=False, index=True),
         sa.Column("question", sa.Text(), nullable=False),
         sa.Column("spectrum", sa.String(64), nullable=False),
         sa.Column("model", sa.String(200), nullable=False),
@@ -24,7 +24,4 @@ def upgrade() -> None:
         sa.Column("fields", sa.JSON(), nullable=False),
         sa.Column("abstained", sa.Boolean(), nullable=False),
         sa.Column("score", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("run_id", name=f"pk_{_TABLE}"),
     )
-    op.create_index(f"ix_{_TABLE}_at_ms", _TABLE, ["at_ms"])
-    op.create_index(f"ix_{_TABLE}_customer_id", _TABLE, ["customer_id"])
