@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final
 
 import structlog
 
@@ -23,10 +23,20 @@ _LONGEST_PAUSE: Final = 30.0
 _SECONDS_BETWEEN_LINES: Final = 60.0
 
 
-class PendingTrace(Protocol):
-    """A trace that is built when a tracer needs it; None when it cannot be."""
+class PendingTrace:
+    """A trace that the first tracer to need it builds, and the others share; None when it cannot be built."""
 
-    async def build(self) -> Trace | None: ...
+    def __init__(self, build: Callable[[], Coroutine[Any, Any, Trace | None]]) -> None:
+        self._build: Callable[[], Coroutine[Any, Any, Trace | None]] | None = build
+        self._building: asyncio.Task[Trace | None] | None = None
+
+    async def build(self) -> Trace | None:
+        if self._build is not None:
+            self._building, self._build = (
+                asyncio.create_task(self._build()),
+                None,
+            )  # what it builds from holds records
+        return None if self._building is None else await asyncio.shield(self._building)
 
 
 Item = Trace | PendingTrace | Feedback

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random as _random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -14,7 +15,7 @@ from tilores_core.contracts import Customer, Feedback, Outcome, Trace, Tracer
 from tilores_core.errors import OverloadedError
 from tilores_core.settings import TracingTable
 from tilores_core.tracing.capture import Capture
-from tilores_core.tracing.tracer_queue import TracerQueue
+from tilores_core.tracing.tracer_queue import PendingTrace, TracerQueue
 from tilores_core.tracing.tree import Resolve, Shown, TreeMaker
 
 log = structlog.get_logger(part="tracing")
@@ -90,7 +91,7 @@ class Tracing:
 
     def take(self, outcome: Outcome) -> None:
         """Trace this one, without waiting; a queue that is full drops and counts it."""
-        pending = _PendingTrace(self, outcome)
+        pending = PendingTrace(partial(self.build, outcome))
         for queue in self.queues:
             queue.put(pending)
 
@@ -149,20 +150,3 @@ class Tracing:
             self._failed += 1
             log.warning("tracing.turn_failed", error=type(error).__name__, failed=self._failed)
             return None
-
-
-class _PendingTrace:
-    """A trace that the first tracer to need it builds, and the others share."""
-
-    __slots__ = ("_building", "_outcome", "_tracing")
-
-    def __init__(self, tracing: Tracing, outcome: Outcome) -> None:
-        self._tracing = tracing
-        self._outcome: Outcome | None = outcome
-        self._building: asyncio.Task[Trace | None] | None = None
-
-    async def build(self) -> Trace | None:
-        if self._building is None and self._outcome is not None:
-            self._building = asyncio.create_task(self._tracing.build(self._outcome))
-            self._outcome = None  # it holds records
-        return None if self._building is None else await asyncio.shield(self._building)
