@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -94,17 +93,15 @@ def test_who_takes_a_dead_ones_place_takes_its_counts_over(tmp_path: Path) -> No
     assert hits(watching.together(said(1))) == 35
 
 
-def test_a_file_that_was_taken_over_but_not_yet_removed_is_not_counted_twice(tmp_path: Path) -> None:
+def test_each_new_worker_takes_over_one_dead_one(tmp_path: Path) -> None:
     watching = worker(tmp_path)
-    kill(child(tmp_path, 10))
-    (dead,) = tmp_path.glob("*.json")
-    copy = dead.read_bytes()
-    new = worker(tmp_path)
-    dead.write_bytes(copy)  # as if the taking over had been cut short there
-    assert hits(watching.together(said(1))) == 11
-    assert hits(new.together(said(1))) == 12
-    worker(tmp_path)
-    assert hits(watching.together(said(1))) == 12, "taken over again"
+    both = [child(tmp_path, 10), child(tmp_path, 20)]
+    for process in both:
+        kill(process)
+    new, other = worker(tmp_path), worker(tmp_path)
+    assert len(list(tmp_path.glob("*.json"))) == 2, "the dead ones' files have new names"
+    for asked in (watching, new, other, watching):
+        assert hits(asked.together(said(0))) == 30
 
 
 def test_what_was_told_is_never_more_than_what_is_told_next(tmp_path: Path) -> None:
@@ -127,20 +124,6 @@ def test_one_that_is_stuck_keeps_its_counts_and_loses_its_gauges(tmp_path: Path)
     told = one.together(said(1))
     assert hits(told) == 6
     assert told["tilores_workers"] == {(): 1}
-
-
-def test_counters_are_taken_over_by_one_worker_at_a_time(tmp_path: Path) -> None:
-    kill(child(tmp_path, 10))
-    with (tmp_path / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        an_hour_ago = time.time() - 3600
-        os.utime(tmp_path / "lock", (an_hour_ago, an_hour_ago))
-        busy = worker(tmp_path)  # another one is just taking over, however long it takes: leave it to that
-    assert len(list(tmp_path.glob("*.json"))) == 1
-    assert hits(busy.together(said(1))) == 11
-    worker(tmp_path)
-    assert len(list(tmp_path.glob("*.json"))) == 2, "the dead worker's file has gone"
-    assert hits(busy.together(said(1))) == 11
 
 
 def test_a_folder_that_somebody_tidied_away_is_made_again(tmp_path: Path) -> None:
