@@ -113,7 +113,7 @@ def run_of(overall: float, answers: int) -> Evaluation:
         for number in range(answers)
     )
     return Evaluation(
-        id="1", digest="", state="done", prompt_version="1", results=results, planned=answers, resumed=0, calls=0,
+        id="1", state="done", prompt_version="1", results=results, planned=answers, resumed=0, calls=0,
         dollars=0, seconds=0,
     )  # fmt: skip
 

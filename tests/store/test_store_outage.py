@@ -21,8 +21,7 @@ from tilores_core.cache.tiered import TieredCache
 from tilores_core.contracts import ExperimentArm, Outcome, Turn
 from tilores_core.errors import ConfigError, StoreError, StoreUnavailableError
 from tilores_core.quality.live import LiveQuality
-from tilores_core.release.experiments.assignment import Assignment
-from tilores_core.release.experiments.recorder import ExperimentRecorder
+from tilores_core.release.experiments.assignment import Assignment, ExperimentRecorder
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.database import Limits
 from tilores_core.store.lazy import LazyStore

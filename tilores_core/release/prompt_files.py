@@ -43,14 +43,9 @@ def write_files(folder: Path, number: int, parts: Mapping[str, str], *, author: 
 
 def note_version(folder: Path, number: int, *, author: str, reason: str) -> None:
     """Say which version the files are of. Raises `OSError`."""
-    document = tomlkit.document()
-    document.add(
-        tomlkit.comment("Written by `tilores prompts pull` and `push`: the version that these files are of.")
-    )
-    document.add("version", tomlkit.item(number))
-    document.add("author", tomlkit.item(author))
-    document.add("reason", tomlkit.item(reason))
-    (folder / HEAD_FILE).write_text(tomlkit.dumps(document), encoding="utf-8")
+    head = "# Written by `tilores prompts pull` and `push`: the version that these files are of.\n"
+    values = tomlkit.dumps({"version": number, "author": author, "reason": reason})
+    (folder / HEAD_FILE).write_text(head + values, encoding="utf-8")
 
 
 def read_files(folder: Path) -> tuple[dict[str, str], int | None]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.contracts import Alert, AlertSink
 from tilores_core.quality.evaluation.evaluator import Evaluation
-from tilores_core.quality.evaluation.results import AnswerResult, Cell, Comparison, Where, score_table
+from tilores_core.quality.evaluation.results import AnswerResult, Comparison, Where, score_table
 from tilores_core.quality.thresholds import LEVELS, SEVERITIES
 from tilores_core.settings import QualityTable
 
@@ -51,62 +50,54 @@ def update_alerts(
     - `quality.degradation`: the cell, or the overall score, fell against the run `against`.
     - `budget.spent`: the run was stopped by its budget. Then the table is not whole, and nothing else is said.
     """
-    stopped = _alert("budget.spent", (None, None), severity="LOW", title="An evaluation was stopped by its budget")
-    if run.state == "stopped":
-        sink.raise_alert(stopped)
-        return 1
-    sink.clear(stopped.fingerprint)
-    cells = score_table(run.results).cells
     raised = 0
-    if not simulated:
-        for cell_of, cell in cells.items():
-            raised += _set(sink, *_floor(cell_of, cell, table))
-    if comparison is not None:
-        fell = comparison.falls()
-        asked: list[Where] = [(None, None), *cells]
-        for where in asked:
-            raised += _set(sink, *_fall(where, fell.get(where), run, against))
+
+    def update(kind: str, where: Where = (None, None), *, holds: bool, title: str = "", **rest: Any) -> None:
+        """Raise it or clear it. Without the prompt version: a better prompt ends the alert of the one before."""
+        nonlocal raised
+        given: dict[str, Any] = {"severity": "MEDIUM", "title": title or kind} | rest
+        alert = Alert(kind=kind, source=SOURCE, model=where[0], spectrum=where[1], **given)
+        if holds:
+            sink.raise_alert(alert)
+            raised += 1
+        else:
+            sink.clear(alert.fingerprint)
+
+    is_stopped = run.state == "stopped"
+    update("budget.spent", holds=is_stopped, severity="LOW", title="An evaluation was stopped by its budget")
+    if is_stopped:
+        return raised
+    cells = score_table(run.results).cells
+    for where, cell in cells.items() if not simulated else ():
+        high = 1.0 if cell.high is None or cell.count < _FEWEST else cell.high
+        level = next((level for level in LEVELS if high < getattr(table, level)), None)
+        if level is None:
+            update("quality.floor", where, holds=False)
+            continue
+        floor = getattr(table, level)
+        update(
+            "quality.floor",
+            where,
+            holds=True,
+            severity=SEVERITIES[level],
+            title=f"Golden questions are answered below {floor:.0%} ({level})",
+            detail=f"mean {cell.mean or 0:.1%} of {cell.count} answers, 95 % interval up to {high:.1%}",
+            values={"mean": cell.mean or 0.0, "floor": floor, "answers": float(cell.count)},
+        )
+    fell = {} if comparison is None else comparison.falls()
+    asked: list[Where] = [] if comparison is None else [(None, None), *cells]
+    for place in asked:
+        if (difference := fell.get(place)) is None:
+            update("quality.degradation", place, holds=False)
+            continue
+        what = "Golden questions are" if place == (None, None) else "A model's golden questions of a spectrum are"
+        update(
+            "quality.degradation",
+            place,
+            holds=True,
+            title=f"{what} answered worse than before",
+            detail=f"{100 * difference:+.1f} points in evaluation {run.id}, with prompt {run.prompt_version}, "
+            f"against {against}",
+            values={"difference": difference},
+        )
     return raised
-
-
-def _set(sink: AlertSink, alert: Alert, holds: bool) -> int:
-    if holds:
-        sink.raise_alert(alert)
-    else:
-        sink.clear(alert.fingerprint)
-    return int(holds)
-
-
-def _floor(where: Where, cell: Cell, table: QualityTable) -> tuple[Alert, bool]:
-    high = 1.0 if cell.high is None or cell.count < _FEWEST else cell.high
-    level = next((level for level in LEVELS if high < getattr(table, level)), None)
-    if level is None:
-        return _alert("quality.floor", where), False
-    return _alert(
-        "quality.floor",
-        where,
-        severity=SEVERITIES[level],
-        title=f"Golden questions are answered below {getattr(table, level):.0%} ({level})",
-        detail=f"mean {cell.mean or 0:.1%} of {cell.count} answers, 95 % interval up to {high:.1%}",
-        values={"mean": cell.mean or 0.0, "floor": getattr(table, level), "answers": float(cell.count)},
-    ), True
-
-
-def _fall(where: Where, difference: float | None, run: Evaluation, against: str | None) -> tuple[Alert, bool]:
-    if difference is None:
-        return _alert("quality.degradation", where), False
-    what = "Golden questions are" if where == (None, None) else "A model's golden questions of a spectrum are"
-    return _alert(
-        "quality.degradation",
-        where,
-        title=f"{what} answered worse than before",
-        detail=f"{100 * difference:+.1f} points in evaluation {run.id}, with prompt {run.prompt_version}, "
-        f"against {against}",
-        values={"difference": difference},
-    ), True
-
-
-def _alert(kind: str, where: Where, **rest: Any) -> Alert:
-    """Without the prompt version: a better prompt ends the alert of the one before."""
-    given: Mapping[str, Any] = {"severity": "MEDIUM", "title": kind} | rest
-    return Alert(kind=kind, source=SOURCE, model=where[0], spectrum=where[1], **given)

@@ -48,7 +48,6 @@ class Evaluation:
     """
 
     id: str
-    digest: str
     state: Literal["done", "stopped"]
     prompt_version: str
     results: tuple[AnswerResult, ...]
@@ -186,7 +185,6 @@ class Evaluator:
             current_purpose.reset(token)
         run = Evaluation(
             id=run_id,
-            digest=digest,
             state="stopped" if stopped else "done",
             prompt_version=prompt.version,
             results=tuple(results[key] for key in sorted(results)),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tilores_core.quality.scoring import SCORES, Scores
 from tilores_core.spectrums import current_spectrums
-from tilores_core.statistics import cohens_kappa, mcnemar_exact, paired_t
+from tilores_core.statistics import Moments, average, cohens_kappa, mcnemar_exact, paired_t
 from tilores_core.statistics.distributions import t_quantile
 
 _CONFIDENCE: Final = 0.95
@@ -65,12 +65,11 @@ class Cell:
 
     @classmethod
     def of(cls, values: Sequence[float], errors: int = 0) -> Cell:
-        count = len(values)
-        mean, low, high = math.fsum(values) / count if count else None, None, None
-        if mean is not None and count > 1:
-            variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-            half = t_quantile((1 + _CONFIDENCE) / 2, count - 1) * math.sqrt(variance / count)
-            low, high = max(0.0, mean - half), min(1.0, mean + half)
+        count, mean = len(values), average(values)
+        if count < 2:
+            return cls(mean=mean if values else None, low=None, high=None, count=count, errors=errors)
+        half = t_quantile((1 + _CONFIDENCE) / 2, count - 1) * math.sqrt(Moments.of(values).variance / count)
+        low, high = max(0.0, mean - half), min(1.0, mean + half)
         return cls(mean=mean, low=low, high=high, count=count, errors=errors)
 
 

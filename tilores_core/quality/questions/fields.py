@@ -94,8 +94,7 @@ def _facts(customer: Customer, field: str, value: Any) -> tuple[Fact, ...] | Non
     if isinstance(value, list):
         if len(value) > _LONGEST_LIST or not all(isinstance(item, str) for item in value):
             return None
-        facts = [_text(field, item) for item in value]
-        return tuple(facts)
+        return tuple(_text(field, item) for item in value)
     if isinstance(value, Mapping):
         return None
     if isinstance(value, bool):
@@ -107,34 +106,24 @@ def _facts(customer: Customer, field: str, value: Any) -> tuple[Fact, ...] | Non
     text = str(value).strip()
     if not text or len(text) > _LONGEST_TEXT or "\n" in text:
         return None
-    kind = _kind(field, text)
+    kind, value = _read(field, text)
     if kind == "text":
         return (_text(field, text),)
-    value = _normal(kind, text)
     plain = plain_words(text)
     return (Fact(field=field, value=value, kind=kind, spellings=(plain,) if kind == "code" and " " in plain else ()),)
 
 
-def _kind(field: str, text: str) -> FactKind:
+def _read(field: str, text: str) -> tuple[FactKind, str]:
+    """The kind of a text, and it in the form that facts of this kind have."""
     if _ISO_DAY.fullmatch(text[:10]) and parse_date(text[:10]):
-        return "date"
-    if "@" in text and normalise_email(text):
-        return "email"
+        return "date", text[:10]
+    if "@" in text and (email := normalise_email(text)):
+        return "email", email
     if _PHONE_NAME.fullmatch(field.lower()) and sum(c.isdigit() for c in text) >= 7:
-        return "phone"
+        return "phone", normalise_phone(text) or text
     if _CODE_NAME.fullmatch(field.lower()) and any(c.isdigit() for c in text):
-        return "code"
-    return "text"
-
-
-def _normal(kind: FactKind, text: str) -> str:
-    if kind == "date":
-        return text[:10]
-    if kind == "email":
-        return normalise_email(text) or text
-    if kind == "phone":
-        return normalise_phone(text) or text
-    return text
+        return "code", text
+    return "text", text
 
 
 def _text(field: str, text: str) -> Fact:
