@@ -15,24 +15,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from tilores_core.contracts import CustomerSource
 from tilores_core.errors import ConfigError
 from tilores_core.files import open_private, read_text
-from tilores_core.identity import normalise_email, parse_date
 from tilores_core.quality.questions.fields import facts_of
 from tilores_core.quality.questions.splits import GoldenSet
-from tilores_core.quality.scoring import Fact, FactKind, ForbiddenReason, GoldenQuestion, IndexedRecords
-from tilores_core.quality.scoring.numbers import UNITS
+from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords
 from tilores_core.spectrums import classify, current_spectrums
 
 if TYPE_CHECKING:
@@ -41,85 +36,7 @@ if TYPE_CHECKING:
 _MAX_BYTES: Final = 32 * 1024 * 1024
 _MAX_QUESTIONS: Final = 50_000
 _MOST_PROBLEMS: Final = 50
-_FACTS: Final = ("facts", "forbidden")
-_CURRENCY: Final = re.compile("[A-Z]{3}")
-"""The code of a currency, which records may give to any of their amounts."""
-
-
-class _FactRow(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
-
-    field: str = Field(min_length=1, max_length=200)
-    value: str | float | int | bool
-    kind: FactKind | None = None
-    spellings: tuple[str, ...] = Field((), max_length=50)
-    unit: str = ""
-    tolerance: float = Field(0.0, ge=0)
-    reason: ForbiddenReason = "wrong"
-    disputed: bool = False
-
-    @field_validator("value", mode="before")
-    @classmethod
-    def _date_as_text(cls, value: object) -> object:
-        if isinstance(value, float) and not isfinite(value):
-            raise ValueError("a number must be finite")
-        return value.isoformat() if hasattr(value, "isoformat") else value  # YAML reads 2025-06-15 as a date
-
-    @model_validator(mode="after")
-    def _fits(self) -> _FactRow:
-        if self.unit and self.unit not in UNITS and not _CURRENCY.fullmatch(self.unit):
-            raise ValueError(f"unit must be a currency's code or one of {', '.join(sorted(UNITS))}")
-        if self._kind() == "number":
-            try:
-                is_number = isfinite(float(self._text()))
-            except ValueError:
-                is_number = False
-            if not is_number:
-                raise ValueError("a number must be written as 1234.5, without separators")
-        return self
-
-    def fact(self) -> Fact:
-        return Fact(**{**dict(self), "value": self._text(), "kind": self._kind()})
-
-    def _text(self) -> str:
-        if isinstance(self.value, bool):
-            return "true" if self.value else "false"
-        return str(self.value).strip()
-
-    def _kind(self) -> FactKind:
-        if self.kind is not None:
-            return self.kind
-        if isinstance(self.value, bool):
-            return "boolean"
-        if isinstance(self.value, int | float):
-            return "number"
-        if len(self.value) == 10 and parse_date(self.value) == self.value:
-            return "date"
-        return "email" if "@" in self.value and normalise_email(self.value) else "text"
-
-
-class _QuestionRow(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, populate_by_name=True)
-
-    id: str = Field(min_length=1, max_length=200, pattern=r"^\S+$")
-    customer_id: str = Field(alias="customer", min_length=1, max_length=200)
-    spectrum: str = Field(min_length=1, max_length=60)
-    text: str = Field(min_length=1, max_length=4_000)
-    facts: tuple[_FactRow, ...] = Field((), max_length=50)
-    forbidden: tuple[_FactRow, ...] = Field((), max_length=50)
-    answerable: bool = True
-    origin: str = "written"
-
-    @model_validator(mode="after")
-    def _fits(self) -> _QuestionRow:
-        if self.answerable != bool(self.facts):
-            raise ValueError("a question has facts, or else answerable: false")
-        return self
-
-    def question(self) -> GoldenQuestion:
-        facts = {name: tuple(row.fact() for row in getattr(self, name)) for name in _FACTS}
-        origin = self.origin if self.origin in ("template", "feedback") else "written"
-        return GoldenQuestion(**{**dict(self), **facts, "origin": origin})
+_QUESTION: Final = TypeAdapter(GoldenQuestion)
 
 
 def read_questions(path: Path) -> GoldenSet:
@@ -129,7 +46,7 @@ def read_questions(path: Path) -> GoldenSet:
     seen: set[str] = set()
     for place, row in _rows(path):
         try:
-            question = _QuestionRow.model_validate(row).question()
+            question = _QUESTION.validate_python(row)
         except ValidationError as error:
             problems += [
                 f"{place}: {_describe_problem(item)}" for item in error.errors(include_input=False, include_url=False)
@@ -150,7 +67,7 @@ def read_questions(path: Path) -> GoldenSet:
 
 def _describe_problem(problem: ErrorDetails) -> str:
     where = ".".join(map(str, problem["loc"])) or "question"
-    if problem["type"] == "model_type":
+    if problem["type"] == "dataclass_type":
         return f"{where}: must have keys with values, as 'id: …'"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
 
@@ -185,7 +102,8 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 def write_questions(path: Path, questions: Iterable[GoldenQuestion]) -> int:
     """Write questions as YAML or JSONL, by the file's name; how many. Raises `ConfigError`."""
-    return _write(path, [_row(question) for question in questions])
+    form: dict[str, Any] = {"mode": "json", "by_alias": True, "exclude_defaults": True}
+    return _write(path, [_QUESTION.dump_python(question, **form) for question in questions])
 
 
 def write_drafts(path: Path, rows: Iterable[CollectedQuestion]) -> int:
@@ -222,15 +140,6 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> int:
             f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights"
         ) from error
     return len(rows)
-
-
-def _row(question: GoldenQuestion) -> dict[str, Any]:
-    """As `_QuestionRow` reads it; what it would refuse is written as it is, and refused when it is read."""
-    facts = {
-        name: tuple(_FactRow.model_construct(**asdict(fact)) for fact in getattr(question, name)) for name in _FACTS
-    }
-    row = _QuestionRow.model_construct(**{**asdict(question), **facts})
-    return row.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 async def check_questions(golden: GoldenSet, source: CustomerSource) -> tuple[list[str], list[str]]:

@@ -1,12 +1,25 @@
-"""Golden questions: a question about one customer, and the facts that a right answer holds."""
+"""Golden questions: a question about one customer, and the facts that a right answer holds.
+
+The limits and checks are those of questions in files (`quality.questions.files`); others are made without them.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from math import isfinite
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from tilores_core.identity import normalise_email, parse_date
+from tilores_core.quality.scoring.numbers import UNITS
 
 FactKind = Literal["number", "date", "phone", "email", "code", "text", "boolean"]
 ForbiddenReason = Literal["other_customer", "outdated", "wrong"]
+_CURRENCY: Final = re.compile("[A-Z]{3}")
+"""The code of a currency, which records may give to any of their amounts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +35,57 @@ class Fact:
     `disputed`: sources disagree on it, so a right answer may call it uncertain.
     """
 
-    field: str
+    __pydantic_config__ = ConfigDict(extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+    field: Annotated[str, Field(min_length=1, max_length=200)]
     value: str
     kind: FactKind = "text"
-    spellings: tuple[str, ...] = ()
+    spellings: Annotated[tuple[str, ...], Field(max_length=50)] = ()
     unit: str = ""
-    tolerance: float = 0.0
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
     reason: ForbiddenReason = "wrong"
     disputed: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_kind(cls, row: Any) -> Any:
+        """A kind that is left out follows from the value."""
+        return {"kind": _kind_of(row.get("value")), **row} if isinstance(row, Mapping) else row
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        if isinstance(value, float) and not isfinite(value):
+            raise ValueError("a number must be finite")
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if hasattr(value, "isoformat"):  # YAML reads 2025-06-15 as a date
+            return value.isoformat()
+        return str(value).strip() if isinstance(value, int | float | str) else value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Fact:
+        if self.unit and self.unit not in UNITS and not _CURRENCY.fullmatch(self.unit):
+            raise ValueError(f"unit must be a currency's code or one of {', '.join(sorted(UNITS))}")
+        if self.kind == "number":
+            try:
+                is_number = isfinite(float(self.value))
+            except ValueError:
+                is_number = False
+            if not is_number:
+                raise ValueError("a number must be written as 1234.5, without separators")
+        return self
+
+
+def _kind_of(value: Any) -> FactKind:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    if len(text) == 10 and parse_date(text) == text:
+        return "date"
+    return "email" if "@" in text and normalise_email(text) else "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +97,24 @@ class GoldenQuestion:
     `feedback`.
     """
 
-    id: str
-    customer_id: str
-    spectrum: str
-    text: str
-    facts: tuple[Fact, ...] = ()
-    forbidden: tuple[Fact, ...] = ()
+    __pydantic_config__ = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_by_name=True)
+
+    id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
+    customer_id: Annotated[str, Field(alias="customer", min_length=1, max_length=200)]
+    spectrum: Annotated[str, Field(min_length=1, max_length=60)]
+    text: Annotated[str, Field(min_length=1, max_length=4_000)]
+    facts: Annotated[tuple[Fact, ...], Field(max_length=50)] = ()
+    forbidden: Annotated[tuple[Fact, ...], Field(max_length=50)] = ()
     answerable: bool = True
     origin: Literal["template", "written", "feedback"] = "written"
+
+    @field_validator("origin", mode="before")
+    @classmethod
+    def _known_origin(cls, origin: Any) -> Any:
+        return origin if origin in ("template", "feedback") else "written"
+
+    @model_validator(mode="after")
+    def _has_facts(self) -> GoldenQuestion:
+        if self.answerable != bool(self.facts):
+            raise ValueError("a question has facts, or else answerable: false")
+        return self
