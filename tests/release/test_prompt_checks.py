@@ -29,7 +29,7 @@ async def checks(
 
 
 def refused(found: dict[str, Check]) -> list[str]:
-    return [name for name, check in found.items() if check.refuses and check.ran]
+    return [name for name, check in found.items() if check.result == "refused"]
 
 
 async def test_builtin_prompt_passes_also_beside_the_demo_customers() -> None:
@@ -39,7 +39,7 @@ async def test_builtin_prompt_passes_also_beside_the_demo_customers() -> None:
     found = await checks(questions=Questions(known=cases))
     assert not refused(found), [found[name].said for name in refused(found)]
     assert found["copied"].values["customers"] > 25
-    assert found["evaluation"].passed
+    assert found["evaluation"].result == "passed"
 
 
 @pytest.mark.parametrize("name", ["role", "answer_style", "refusal", "hedging", "disambiguation"])

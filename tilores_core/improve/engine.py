@@ -180,7 +180,7 @@ class ContinuousOptimizationEngine:
         key = prompt_key(candidate.parts)
         if key in self.rejected:
             return False
-        refused = next((check for check in self._checks(candidate) if check.ran and not check.passed), None)
+        refused = next((check for check in self._checks(candidate) if check.result == "refused"), None)
         if refused is not None:
             self.rejected[key] = f"{refused.name}: {refused.said}"
             log.warning("improve.candidate_rejected", check=refused.name)
@@ -190,11 +190,11 @@ class ContinuousOptimizationEngine:
         """What they say names kinds and parts, never what was found."""
         parts = candidate.parts
         if parts.keys() != self._present.keys():
-            return [Check(name="parts", passed=False, said="they are not the parts of the present prompt")]
+            return [Check("parts", "refused", "they are not the parts of the present prompt")]
         try:
             check_texts(parts)
         except InvalidRequestError as error:
-            return [Check(name="parts", passed=False, said=error.message)]
+            return [Check("parts", "refused", error.message)]
         tokens = estimate_tokens(build_prompt(0, parts).template)
         honest = all(
             one.instruction.strip()
@@ -205,10 +205,10 @@ class ContinuousOptimizationEngine:
         return [
             check_parts(parts),
             check_variables(parts),
-            Check(name="length", passed=tokens <= self._max_tokens, said=f"{tokens} tokens"),
+            Check.of("length", tokens <= self._max_tokens, f"{tokens} tokens"),
             check_personal(parts),
             self._copied.run(parts),
-            Check(name="changes", passed=honest, said="a change that is not in the parts of the candidate"),
+            Check.of("changes", honest, "a change that is not in the parts of the candidate"),
         ]
 
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.grounding.names import find_claimed_names
@@ -42,41 +42,30 @@ _GUIDANCE = re.compile(re.escape(GUIDANCE) + "[a-z][a-z0-9_]{0,59}")
 _NO_NAMES: Final[frozenset[str]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Check:
     """The result of one check of a prompt version.
 
-    `said`: what was found, without any customer's data. `ran`: False when it could not be made. `skipped`: the
-    operator said so.
+    `result`: `not run` when it could not be made, `skipped` when the operator said so. `said`: what was found,
+    without any customer's data.
     """
 
     name: str
-    passed: bool
+    result: Literal["passed", "refused", "not run", "skipped"]
     said: str
-    ran: bool = True
-    skipped: bool = False
     values: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, passed: bool, said: str, **values: float) -> Check:
+        """A check that was made."""
+        return cls(name, "passed" if passed else "refused", said, values)
 
     @property
     def refuses(self) -> bool:
-        return not self.passed and not self.skipped
-
-    @property
-    def result(self) -> str:
-        """Return `passed`, `refused`, `not run` or `skipped`."""
-        if self.skipped:
-            return "skipped"
-        if not self.ran:
-            return "not run"
-        return "passed" if self.passed else "refused"
+        return self.result in ("refused", "not run")
 
     def as_row(self) -> dict[str, Any]:
-        return {
-            "check": self.name,
-            "result": self.result,
-            "said": self.said,
-            "values": dict(self.values),
-        }
+        return {"check": self.name, "result": self.result, "said": self.said, "values": dict(self.values)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +115,7 @@ class PromptChecks:
             check_personal(texts),
             await self._check_copied(texts, skip=skip_evaluation),
         ]
-        refused = any(check.refuses and check.ran for check in checks)
+        refused = any(check.result == "refused" for check in checks)
         return (*checks, await self._evaluation(prompt, model, skip=skip_evaluation, refused=refused))
 
     def _without_allowed(self, parts: Mapping[str, str]) -> dict[str, str]:
@@ -141,20 +130,15 @@ class PromptChecks:
         guidance = (name.removeprefix(GUIDANCE) for name in prompt.parts if name.startswith(GUIDANCE))
         tokens = max(estimate_tokens(prompt.for_spectrum(name).template) for name in (GENERAL, *guidance))
         most = self._table.max_tokens
-        return Check(
-            name="length",
-            passed=tokens <= most,
-            said=f"{tokens} tokens with the longest guidance, of at most {most}",
-            values={"tokens": tokens, "most": most},
-        )
+        said = f"{tokens} tokens with the longest guidance, of at most {most}"
+        return Check.of("length", tokens <= most, said, tokens=tokens, most=most)
 
     async def _check_copied(self, texts: Mapping[str, str], *, skip: bool) -> Check:
         try:
             cases = () if self.evaluator is None else await self.evaluator.cases()
         except TiloresError as error:
             return _not_run("copied", error.message, skipped=skip)
-        check = CopyCheck(cases).run(texts)
-        return check if check.ran else replace(check, skipped=skip)
+        return CopyCheck(cases).run(texts, skipped=skip)
 
     async def _evaluation(self, prompt: Prompt, model: str | None, *, skip: bool, refused: bool) -> Check:
         not_run = partial(_not_run, "evaluation", skipped=skip)
@@ -175,16 +159,12 @@ class PromptChecks:
             said += "; below it: " + ", ".join(f"{name} {score:.1%}" for name, score in sorted(low.items()))
         if not found.questions:
             return not_run("there are no golden questions")
-        return Check(
-            name="evaluation",
-            passed=found.score >= least and not low,
-            said=said,
-            values={"score": found.score, "questions": found.questions, "least": least, **found.by_set},
-        )
+        values = {"score": found.score, "questions": found.questions, "least": least, **found.by_set}
+        return Check.of("evaluation", found.score >= least and not low, said, **values)
 
 
-def _not_run(name: str, why: str, *, skipped: bool = False) -> Check:
-    return Check(name=name, passed=False, ran=False, skipped=skipped, said=f"not run: {why}")
+def _not_run(name: str, why: str, *, skipped: bool) -> Check:
+    return Check(name, "skipped" if skipped else "not run", f"not run: {why}")
 
 
 def check_texts(parts: Mapping[str, str]) -> None:
@@ -217,7 +197,7 @@ def check_parts(parts: Mapping[str, str]) -> Check:
     said = f"{len(ORDER) - len(missing)} of {len(ORDER)} required parts"
     said += f"; missing: {', '.join(missing)}" if missing else ""
     said += f"; unknown: {', '.join(sorted(unknown))}" if unknown else ""
-    return Check(name="parts", passed=not missing and not unknown, said=said, values={"missing": len(missing)})
+    return Check.of("parts", not missing and not unknown, said, missing=len(missing))
 
 
 def check_variables(parts: Mapping[str, str]) -> Check:
@@ -233,7 +213,7 @@ def check_variables(parts: Mapping[str, str]) -> Check:
                 counts[variable] += 1
     problems += [f"{variable} {count} times" for variable, count in counts.items() if count > 1]
     said = "; ".join(problems[:5]) or f"{' and '.join(_KNOWN)}, each once"
-    return Check(name="variables", passed=not problems, said=said, values={"problems": len(problems)})
+    return Check.of("variables", not problems, said, problems=len(problems))
 
 
 def check_personal(parts: Mapping[str, str]) -> Check:
@@ -244,13 +224,8 @@ def check_personal(parts: Mapping[str, str]) -> Check:
             found[kind, part] = found.get((kind, part), 0) + 1
     said = ", ".join(f"{count} {kind} in {part}" for (kind, part), count in found.items())
     fix = "; put what is not a person's, such as the company's name, into [prompts] allowed"
-    total = sum(found.values())
-    return Check(
-        name="personal",
-        passed=not found,
-        said=f"it looks like personal data: {said}{fix}" if found else "nothing that looks like personal data",
-        values={"found": total},
-    )
+    said = f"it looks like personal data: {said}{fix}" if found else "nothing that looks like personal data"
+    return Check.of("personal", not found, said, found=sum(found.values()))
 
 
 def _personal(text: str) -> Iterator[str]:
@@ -280,10 +255,10 @@ class CopyCheck:
         self._text = "\n".join(f" {' '.join(_fold_words(text))} " for text in texts)
         self._clean: set[str] = set()
 
-    def run(self, parts: Mapping[str, str]) -> Check:
-        """The check of one prompt."""
+    def run(self, parts: Mapping[str, str], *, skipped: bool = False) -> Check:
+        """The check of one prompt. `skipped`: the operator said that it may be left out."""
         if not self._cases:
-            return _not_run("copied", "there are no golden questions to compare with")
+            return _not_run("copied", "there are no golden questions to compare with", skipped=skipped)
         copied: dict[str, int] = {}
         grams = {gram: part for part, text in sorted(parts.items()) for gram in _grams(text)}
         for gram, part in grams.items():
@@ -293,14 +268,11 @@ class CopyCheck:
                 self._clean.add(gram)
         places = ", ".join(f"{count} in {part}" for part, count in copied.items())
         against = f"{self._cases} golden questions and the records of {self._customers} customers"
-        return Check(
-            name="copied",
-            passed=not copied,
-            said=f"{WORDS_IN_A_ROW} words in a row copied from {against}: {places}"
-            if copied
-            else f"nothing of {against}",
-            values={"copied": sum(copied.values()), "questions": self._cases, "customers": self._customers},
+        said = (
+            f"{WORDS_IN_A_ROW} words in a row copied from {against}: {places}" if copied else f"nothing of {against}"
         )
+        values = {"copied": sum(copied.values()), "questions": self._cases, "customers": self._customers}
+        return Check.of("copied", not copied, said, **values)
 
 
 def _values(customer: Customer) -> list[str]:

@@ -300,7 +300,7 @@ class ProductionPromptManager:
                 scores={
                     check.name if model is None else f"{check.name} {model}": check.as_row()
                     for check in checks
-                    if check.name == "evaluation" and check.ran
+                    if check.name == "evaluation" and check.result == "passed"
                 },
             )
         except StoreError as error:
