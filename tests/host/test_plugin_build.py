@@ -22,6 +22,7 @@ from tilores_core import (
     SupportsPeek,
 )
 from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider
+from tilores_core.host import load
 from tilores_core.host.roles import CACHE, EXECUTOR, HEALTH, LLM, OBSERVERS, SOURCE
 
 SECRET = "hunter2-very-secret"
@@ -225,6 +226,46 @@ async def test_closing_goes_backwards_and_each_on_its_own(
     assert SECRET not in str(lines)
     await host.aclose()
     assert len(sys.modules["closing"].closed) == 5
+
+
+BLOCKING = """
+import threading
+from tilores_core import HealthCheckSpec, hookimpl
+
+released = threading.Event()
+
+class Part:
+    def __call__(self): pass
+    async def aclose(self): released.wait(60)
+
+@hookimpl
+def register_health_checks():
+    return [HealthCheckSpec(name="one", factory=lambda c: Part())]
+"""
+
+
+async def test_plugin_that_blocks_the_event_loop_while_it_is_closed_is_named_and_ends_the_process(
+    site: Site, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "_SLOW_SECONDS", 0.01)
+    monkeypatch.setattr(host_module, "_BLOCKED_SECONDS", 0.01)
+    codes: list[int] = []
+
+    def end(code: int) -> None:
+        codes.append(code)
+        sys.modules["blocking"].released.set()
+
+    monkeypatch.setattr(load, "os", SimpleNamespace(_exit=end))
+    site.install("blocking", BLOCKING)
+    host = examine()
+    host.build(HEALTH, "one")
+    with capture_logs() as lines:
+        await host.aclose()
+    assert codes == [1]
+    assert [(line["event"], line["plugin"]) for line in lines] == [
+        ("plugin.slow", "blocking"),
+        ("plugin.close_blocked", "blocking"),
+    ]
 
 
 async def test_an_executor_is_shut_down(site: Site, examine: Examine) -> None:

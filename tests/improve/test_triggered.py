@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.improve.test_cycle import CONFIG
 from tests.quality.evaluated import opened
@@ -27,7 +28,13 @@ async def test_worker_says_that_the_budget_is_too_small_for_a_cycle_and_goes_on(
     config: dict[str, Any] = {**CONFIG, "improve": {**CONFIG["improve"], "triggered": True, "max_calls": 3}}
     async with opened(tmp_path, config) as services:
         await breach(services)
-        task = asyncio.create_task(run_triggered(services))
+        with capture_logs() as lines:
+            task = asyncio.create_task(run_triggered(services))
+            mark = services.work_mark(IMPROVE_WORK)
+            for _ in range(3):  # tried again, it is logged once
+                mark.set()
+                await eventually(lambda: not mark.is_set())
+        assert [line["event"] for line in lines].count("improve.cycle_not_begun") == 1
         store = await services.store.get()
 
         async def said() -> bool:

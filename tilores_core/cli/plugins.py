@@ -242,16 +242,16 @@ def settings_rows(host: PluginHost, plugin: str) -> list[dict[str, Any]]:
     if loaded is None or model is None:
         return []
     variables = {key: name for item in loaded.registrations for key, name in item.spec.environment.items()}
-    properties = model.model_json_schema().get("properties", {})
+    schema = model.model_json_schema()
     return [
         {
             "key": key,
             "type": _type_name(entry),
-            "default": _default(entry),
+            "default": "(needed)" if key in schema.get("required", ()) else _default(entry),
             "description": entry.get("description", "")
             + (f" (else variable {variables[key]})" if key in variables else ""),
         }
-        for key, entry in properties.items()
+        for key, entry in schema.get("properties", {}).items()
     ]
 
 
@@ -276,14 +276,13 @@ def _milliseconds(record: Plugin) -> str:
 
 def _type_name(entry: dict[str, Any]) -> str:
     if "anyOf" in entry:
-        return " or ".join(_type_name(option) for option in entry["anyOf"])
+        return " or ".join(_type_name(option) for option in entry["anyOf"] if option.get("type") != "null")
     if "enum" in entry:
         return " | ".join(repr(value) for value in entry["enum"])
-    return str(entry.get("type", "table"))
+    kind = str(entry.get("type", "object"))
+    return {"object": "table", "integer": "whole number"}.get(kind, kind)
 
 
 def _default(entry: dict[str, Any]) -> str:
-    if "default" not in entry:
-        return "(needed)"
-    default = entry["default"]
+    default = entry.get("default")
     return str(default).lower() if isinstance(default, bool) else "(none)" if default is None else repr(default)

@@ -25,6 +25,8 @@ from tilores_core.host.use import UseCheck, provider_of, selections
 from tilores_core.settings import Config, LoadedConfig
 
 CLOSE_SECONDS: Final = 5.0
+_SLOW_SECONDS: Final = 6.0
+_BLOCKED_SECONDS: Final = 9.0
 
 T = TypeVar("T")
 
@@ -244,11 +246,13 @@ class PluginHost:
         return built
 
     async def aclose(self) -> None:
-        """Close what was built, last first; each on its own and for at most five seconds. Never raises."""
+        """Close what was built, last first; each on its own and for at most five seconds. Never raises.
+
+        One that blocks the event loop for longer than that ends the process."""
         while self._built:
             registration, built = self._built.pop()
             try:
-                with warn_when_slow(registration.plugin_id):
+                with warn_when_slow(registration.plugin_id, seconds=_SLOW_SECONDS, end_after=_BLOCKED_SECONDS):
                     await _close(built)
             except Exception as error:
                 # the type alone: the text of a driver's error may quote an address with its password

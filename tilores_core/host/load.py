@@ -7,13 +7,15 @@ called apart from those of the others, and every failure can be attributed.
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import EntryPoint
-from threading import Timer
+from threading import Event, Timer
 from typing import Any
 
 import pluggy
@@ -45,19 +47,28 @@ def load_plugins(plugins: Sequence[Plugin]) -> tuple[Plugin, ...]:
 
 
 @contextmanager
-def warn_when_slow(*plugin: str) -> Iterator[list[str]]:
-    """Log after ten seconds which plugin is at work, the one in the list: a start that hangs says why."""
+def warn_when_slow(*plugin: str, seconds: float | None = None, end_after: float | None = None) -> Iterator[list[str]]:
+    """Log after `seconds`, ten by default, which plugin is at work, the one in the list: a start that hangs says why.
+
+    `end_after`: end the process, with exit code 1, so many seconds later; for what blocks the thread that closes it.
+    """
     at_work = list(plugin)
+    done = Event()
 
     def warn() -> None:
         log.warning("plugin.slow", plugin=at_work[0], fix=f"if it hangs: --disable-plugin {at_work[0]}")
+        if end_after is not None and not done.wait(end_after):
+            log.error("plugin.close_blocked", plugin=at_work[0], fix="tell its author; the process ends without it")
+            sys.stdout.flush()
+            os._exit(1)
 
-    timer = Timer(_SLOW_SECONDS, warn)
+    timer = Timer(_SLOW_SECONDS if seconds is None else seconds, warn)
     timer.daemon = True
     timer.start()
     try:
         yield at_work
     finally:
+        done.set()
         timer.cancel()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any, Final
 
 import orjson
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from tilores_core.errors import OverloadedError
 from tilores_core.web.problems import Responses
@@ -48,20 +49,39 @@ class Followers:
         self._count = 0
 
     def reply(self, events: Events) -> StreamingResponse:
-        """The events, as one more follower. Raises `OverloadedError` when there are as many as there may be."""
+        """The events, as one more follower. Sending it raises `OverloadedError` when there are as many as there may
+        be."""
+        headers = {"Cache-Control": "no-store"}
+        return _Followed(self, _keep_open(events), media_type=_EVENT_STREAM, headers=headers)
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
         if self._count >= _MOST_FOLLOWERS:
             raise OverloadedError(f"{_MOST_FOLLOWERS} follow {self._what} already", fix=self._instead)
-        return StreamingResponse(self._send(events), media_type=_EVENT_STREAM, headers={"Cache-Control": "no-store"})
-
-    async def _send(self, events: Events) -> AsyncIterator[bytes]:
-        loop = asyncio.get_running_loop()
         self._count += 1
         try:
-            async with aclosing(events):
-                last = loop.time()
-                async for event in events:
-                    if event is not None or loop.time() - last > _STILL_THERE_SECONDS:
-                        last = loop.time()
-                        yield _STILL_THERE if event is None else event
+            yield
         finally:
             self._count -= 1
+
+
+class _Followed(StreamingResponse):
+    """Counted from before its first byte to its end, so that no more than allowed begin at one moment."""
+
+    def __init__(self, followers: Followers, events: AsyncIterator[bytes], **options: Any) -> None:
+        super().__init__(events, **options)
+        self._followers = followers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._followers.one_more():
+            await super().__call__(scope, receive, send)
+
+
+async def _keep_open(events: Events) -> AsyncIterator[bytes]:
+    loop = asyncio.get_running_loop()
+    async with aclosing(events):
+        last = loop.time()
+        async for event in events:
+            if event is not None or loop.time() - last > _STILL_THERE_SECONDS:
+                last = loop.time()
+                yield _STILL_THERE if event is None else event

@@ -171,16 +171,23 @@ async def run_triggered(services: Services) -> None:
     triggered = config.improve.triggered and config.use.optimizer is not None
     cycles, mark = build_cycles(services), services.work_mark(IMPROVE_WORK)
 
+    logged = ""
+
     async def run(spectrums: tuple[str, ...]) -> StoredCycle | None:
+        nonlocal logged
         reason = f"breaches in {', '.join(spectrums)}"
         request = await build_request(services, spectrums=spectrums, reason=reason)
         try:
-            return await cycles.run(request)
+            cycle = await cycles.run(request)
         except InvalidRequestError as error:  # another process runs one, or the budget is too small for any
-            log.warning("improve.cycle_not_begun", reason=error.message)
+            if error.message != logged:  # it is tried again every half minute
+                log.warning("improve.cycle_not_begun", reason=error.message)
+            logged = error.message
             if error.param == "max_calls":
                 services.alerts.raise_alert(failure_alert(error))
             return None
+        logged = ""
+        return cycle
 
     orchestrator = ContinuousImprovementOrchestrator(services.store, config.improve, run)
     services.store.listen(EXPERIMENTS, lambda _: mark.set())

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.cache.redis.proxies import Proxy
 from tests.redis_server import RedisServer
+from tilores_core.testing import eventually
 from tilores_plugins.cache.redis.tier import RedisTier
 
 MakeTier = Callable[..., RedisTier]
@@ -39,6 +42,32 @@ async def listening(tier: RedisTier) -> AsyncIterator[Heard]:
 async def next_of(heard: Heard) -> bytes | None:
     async with asyncio.timeout(PATIENCE):
         return await heard.get()
+
+
+async def test_redis_that_is_down_at_start_is_logged_once_without_its_password_and_again_when_it_is_back(
+    short_folder: Path, redis_binary: str, make_tier: MakeTier
+) -> None:
+    with (
+        RedisServer(short_folder, "--requirepass", "hunter2", binary=redis_binary, password="hunter2") as server,
+        capture_logs() as lines,
+    ):
+        server.kill()
+        tier = make_tier(server.url)
+        heard: Heard = asyncio.Queue()
+
+        async def listen() -> None:
+            async for message in tier.messages():
+                heard.put_nowait(message)
+
+        task = asyncio.create_task(listen())
+        await eventually(lambda: bool(lines), seconds=PATIENCE)
+        server.start()
+        await eventually(lambda: len(lines) > 1, seconds=PATIENCE)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [line["event"] for line in lines] == ["cache.redis_unreachable", "cache.redis_recovered"]
+    assert all(line["address"] in server.url for line in lines)
+    assert "hunter2" not in str(lines)
 
 
 async def test_others_hear_and_we_do_not(server: RedisServer, make_tier: MakeTier) -> None:

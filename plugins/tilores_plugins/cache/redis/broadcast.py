@@ -10,28 +10,34 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 
+import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from tilores_core import CacheError
+from tilores_core import CacheError, CacheStartingError
 
+from .failures import unreachable
 from .server import Command, Server
+
+log = structlog.get_logger(part="cache")
 
 SILENCE = 0.75
 """Seconds without a message until a ping, and again until the connection counts as lost."""
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
+_ATTEMPTS_BEFORE_WARNING = 3
 
 
 class Broadcast:
     """Invalidations published to, and received from, the other processes over Redis pub/sub.
 
-    `sender` marks our own messages, which we do not want to hear.
+    `sender` marks our own messages, which we do not want to hear; `address` is for the log.
     """
 
-    def __init__(self, server: Server, channel: str, sender: bytes) -> None:
+    def __init__(self, server: Server, channel: str, sender: bytes, address: str) -> None:
         self._server = server
+        self._address = address
         self._channel = channel
         self._sender = sender
         self.closed = False
@@ -41,19 +47,26 @@ class Broadcast:
 
     async def listen(self) -> AsyncIterator[bytes | None]:
         """Until `closed` is set or the task ends. The first None says: from now on nothing is missed."""
-        pause = _FIRST_PAUSE
+        pause, failures = _FIRST_PAUSE, 0
         while not self.closed:
             connection: AbstractConnection | None = None
             heard = False
             try:
                 connection = await self._subscribe()
-                heard, pause = True, _FIRST_PAUSE
+                if failures >= _ATTEMPTS_BEFORE_WARNING:
+                    log.info("cache.redis_recovered", address=self._address)
+                heard, pause, failures = True, _FIRST_PAUSE, 0
                 yield None
                 while not self.closed:
                     message = await self._next(connection)
                     if message is not None:
                         yield message
-            except (CacheError, RedisError, OSError, TimeoutError):
+            except CacheStartingError:
+                pass
+            except (CacheError, RedisError, OSError, TimeoutError) as error:
+                failures += 1
+                if failures == _ATTEMPTS_BEFORE_WARNING:
+                    self._warn(unreachable(error))
                 if heard:
                     yield None
             finally:
@@ -61,6 +74,15 @@ class Broadcast:
                     await connection.disconnect(nowait=True)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - only spreads the attempts
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _warn(self, error: CacheError) -> None:
+        log.warning(
+            "cache.redis_unreachable",
+            address=self._address,
+            error=error.message,
+            fix=error.fix or "start Redis, or correct REDIS_URL",
+            meanwhile="answers come without it, more slowly; it is tried again every second",
+        )
 
     async def _subscribe(self) -> AbstractConnection:
         connection = await self._server.connection()

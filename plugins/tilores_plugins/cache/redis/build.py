@@ -40,7 +40,17 @@ def build(context: PluginContext) -> RedisTier:
         least = round(BACKGROUND_SECONDS * 1000)
         connect, command = max(settings.connect_timeout_ms, least), max(settings.command_timeout_ms, least)
         settings = settings.model_copy(update={"connect_timeout_ms": connect, "command_timeout_ms": command})
-    return RedisTier(_server(context, settings), settings)
+    server = _server(context, settings)
+    return RedisTier(server, settings, _address(settings))
+
+
+def _address(settings: RedisSettings) -> str:
+    """For the log: without user and password."""
+    url = settings.url.get_secret_value().strip()
+    if not url or settings.embedded == "always":
+        return "embedded"
+    parts: dict[str, Any] = dict(parse_url(url))
+    return str(parts.get("path") or f"{parts.get('host', 'localhost')}:{parts.get('port', 6379)}")
 
 
 def _server(context: PluginContext, settings: RedisSettings) -> Server:

@@ -37,7 +37,7 @@ class RedisTier:
     `CacheTier`, `SupportsLease` and `SupportsBroadcast`. Connects when first used; belongs to one event loop.
     """
 
-    def __init__(self, server: Server, settings: RedisSettings) -> None:
+    def __init__(self, server: Server, settings: RedisSettings, address: str) -> None:
         self._server = server
         prefix = settings.key_prefix
         self._entry = f"{prefix}entry:"
@@ -45,7 +45,7 @@ class RedisTier:
         self._lease = f"{prefix}lease:"
         self._longest = settings.ttl_seconds
         self._max_bytes = settings.max_value_bytes
-        self._broadcast = Broadcast(server, f"{prefix}messages", secrets.token_bytes(8))
+        self._broadcast = Broadcast(server, f"{prefix}messages", secrets.token_bytes(8), address)
         self._hits = self._misses = self._expired = self._errors = self._damaged = self._oversized = 0
         self._info: dict[str, Any] = {}
         self._info_at = -math.inf
