@@ -194,7 +194,13 @@ def test_show_says_everything_but_values(site: Site, here: Path, monkeypatch: py
     (here / "plugins.toml").write_text("[plugins.alpha]\nsize = 12345")
     result = run("show", "alpha")
     assert result.exit_code == 0, result.output
-    for part in ("active", "dist-alpha 1.2.3", "cache:alpha", "size = (needed)  # integer. how large", "ALPHA_URL"):
+    for part in (
+        "active",
+        "dist-alpha 1.2.3",
+        "cache:alpha",
+        "size = (needed)  # whole number. how large",
+        "ALPHA_URL",
+    ):
         assert part in result.stdout
     assert "hunter2" not in result.output + run("show", "alpha", "--json").output
     settings = {row["key"]: row for row in rows("show", "alpha")["alpha"]["settings"]}

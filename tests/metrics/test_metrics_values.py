@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
@@ -231,7 +232,7 @@ def test_openmetrics_for_those_who_ask_for_it() -> None:
     assert {metric.name for metric in parse_openmetrics(text.decode())} >= {"tilores_requests"}  # type: ignore[no-untyped-call]
 
 
-async def test_a_part_that_fails_or_hangs_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_part_that_fails_or_hangs_hides_no_other_and_is_logged_once() -> None:
     metrics = Metrics(ModelLabels(lambda name: True))
     unlisted = Family(name="tilores_unlisted", kind="gauge", help="Not in the catalogue.")
 
@@ -246,6 +247,10 @@ async def test_a_part_that_fails_or_hangs_hides_no_other(caplog: pytest.LogCaptu
     metrics.watch(broken)
     metrics.watch(hanging)
     metrics.watch(lambda: [Sample(unlisted, (), 1), Sample(catalogue.QUEUE_DEPTH, ("mine",), 3)])
-    text, _ = await metrics.text()
+    with capture_logs() as lines:
+        await metrics.values()
+        text, _ = await metrics.text()
+    failed = [line["collector"].rpartition(".")[2] for line in lines if line["event"] == "metrics.part_failed"]
+    assert failed == ["broken", "hanging"]
     assert b'tilores_queue_depth{queue="mine"} 3.0' in text
     assert b"unlisted" not in text

@@ -20,6 +20,7 @@ from tests.e2e.running_server import PATIENCE, TILORES, RunningServer, clean_env
 from tests.redis_server import redis_binaries
 from tilores_core.cli.options import Options
 from tilores_core.cli.serve import _variables
+from tilores_core.errors import ConfigError
 from tilores_core.resilience.presence import present, workers
 from tilores_core.settings import load_environment
 from tilores_core.testing.waiting import wait_until
@@ -261,6 +262,13 @@ def test_presence_tells_running_workers_from_those_that_ended_and_were_killed(tm
         assert (seen.running, seen.restarts) == (1, 3)
         assert seen.last_seen is not None
     assert (workers(tmp_path).running, workers(tmp_path).last_seen) == (0, None)
+
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(ConfigError, match="cannot be written: Not a directory"),
+        present(tmp_path / "file", restarts=0),
+    ):
+        pass
 
     def killed(told: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """A file that was left behind."""

@@ -49,6 +49,7 @@ class Metrics:
         self.batches = BatchMeter()
         self._lag = LoopLag()
         self._parts: list[Collect] = []
+        self._failing: set[Collect] = set()
         self._files = None if folder is None else WorkerFiles(folder, BY_NAME)
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -106,7 +107,12 @@ class Metrics:
                         found = await found
                 samples += [sample for sample in found if BY_NAME.get(sample.family.name) is sample.family]
             except Exception as error:  # telling what is known of the others goes on
-                log.warning("metrics.part_failed", error=type(error).__name__)
+                if collect not in self._failing:  # asked every second: logged once until it works again
+                    self._failing.add(collect)
+                    name = getattr(collect, "__qualname__", type(collect).__name__)
+                    log.warning("metrics.part_failed", collector=name, error=type(error).__name__)
+            else:
+                self._failing.discard(collect)
         return values_of(samples)
 
     async def _write(self, files: WorkerFiles) -> None:

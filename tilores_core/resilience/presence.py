@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tilores_core.errors import ConfigError
+
 SECONDS: Final = 1.0
 FRESH_SECONDS: Final = 10.0
 _FORGOTTEN_SECONDS: Final = 24 * 3600.0
@@ -36,16 +38,23 @@ class WorkersSeen:
 
 @contextmanager
 def present(data_dir: Path, *, restarts: int) -> Iterator[None]:
-    """Say that a worker runs, while the block runs. `restarts`: how often its supervisor has restarted it."""
+    """Say that a worker runs, while the block runs. `restarts`: how often its supervisor has restarted it.
+
+    Raises `ConfigError` when the data folder cannot be written.
+    """
     folder = data_dir / "workers"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in folder.glob("*.json"):  # of workers that were killed
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _FORGOTTEN_SECONDS:
                 path.unlink()
     mine = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
     record = {"pid": os.getpid(), "host": machine(), "started": time.time(), "restarts": restarts}
-    mine.write_text(json.dumps(record))
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mine.write_text(json.dumps(record))
+    except OSError as error:
+        fix = "make room, or let this user write there"
+        raise ConfigError(f"cannot be written: {error.strerror}", where=str(folder), fix=fix) from error
     over = threading.Event()
 
     def touch() -> None:
