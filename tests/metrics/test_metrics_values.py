@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
+from structlog.testing import capture_logs
 
 from tilores_core.contracts import Attempt, Usage
 from tilores_core.jobs.batch_rows import Totals
