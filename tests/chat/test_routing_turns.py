@@ -283,6 +283,7 @@ async def test_when_all_are_down_each_is_tried_once() -> None:
         assert world.tried == (before[0] + 1, before[1] + 1)
         world.one.otherwise = "back already"
         assert (await world.ask("Three?")).text == "back already"
+        assert world.engine.routes()["one:m"]["breaker"] == "closed"
 
 
 # --- places ----------------------------------------------------------------------------------------------

@@ -204,7 +204,7 @@ def test_show_says_everything_but_values(site: Site, here: Path, monkeypatch: py
         assert part in result.stdout
     assert "hunter2" not in result.output + run("show", "alpha", "--json").output
     settings = {row["key"]: row for row in rows("show", "alpha")["alpha"]["settings"]}
-    assert settings["mode"] == {"key": "mode", "type": "string or null", "default": "(none)", "description": ""}
+    assert settings["mode"] == {"key": "mode", "type": "string", "default": "(none)", "description": ""}
 
 
 def test_show_of_a_broken_plugin_fails_and_has_the_traceback_on_request(site: Site, here: Path) -> None:

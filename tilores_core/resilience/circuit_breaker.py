@@ -45,9 +45,10 @@ class CircuitBreaker:
         self._trying = True
         return True
 
-    def success(self) -> None:
-        # Calls that started before the breaker opened may still succeed; only the trial call closes it.
-        if self._closed or self._trying:
+    def success(self, *, since_opened: bool = False) -> None:
+        """Close it. Calls that started before it opened may still succeed and do not close it; the trial call does,
+        and one that was made while it was open (`since_opened`)."""
+        if self._closed or self._trying or since_opened:
             self._closed = True
             self._trying = False
             self._in_a_row = 0

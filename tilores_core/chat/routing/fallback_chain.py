@@ -23,6 +23,8 @@ from tilores_core.contracts import Attempt, Delta, Message, Turn
 from tilores_core.errors import (
     InvalidRequestError,
     OverloadedError,
+    ProviderAuthError,
+    ProviderQuotaError,
     ProviderUnavailableError,
     RequestError,
 )
@@ -132,7 +134,9 @@ class FallbackChain:
                 if isinstance(failed.error, RequestError):  # the caller's to mend
                     log.info("model.call_failed", model=shown, error=error, begun=failed.begun)
                 else:
-                    log.warning("model.call_failed", model=shown, error=error, begun=failed.begun)
+                    ours = isinstance(failed.error, (ProviderAuthError, ProviderQuotaError)) and failed.error.fix
+                    hint = {"fix": ours} if ours else {}
+                    log.warning("model.call_failed", model=shown, error=error, begun=failed.begun, **hint)
                 if start == "continued" and isinstance(failed.error, RequestError):
                     pause: float | None = 0.0  # it takes no half answer: ask it anew
                     start = "again"

@@ -28,15 +28,16 @@ _NOT_THE_MODELS = frozenset(
 class Permit:
     """Permission to make one call. Report the result with exactly one of `succeeded`, `failed` or `release`.
 
-    Results of calls that started before the breaker opened, or bypassed it, are ignored.
+    Results of calls that started before the breaker opened are ignored, and failures of those that bypassed it.
     """
 
-    __slots__ = ("_breaker", "_model", "_probe")
+    __slots__ = ("_breaker", "_forced", "_model", "_probe")
 
-    def __init__(self, model: ModelHealth, breaker: CircuitBreaker, *, probe: bool) -> None:
+    def __init__(self, model: ModelHealth, breaker: CircuitBreaker, *, probe: bool, forced: bool = False) -> None:
         self._model = model
         self._breaker = breaker
         self._probe = probe
+        self._forced = forced
 
     @property
     def probe(self) -> bool:
@@ -46,8 +47,8 @@ class Permit:
     def succeeded(self, first_token: float | None) -> None:
         if first_token is not None:
             self._model.note(first_token)
-        if self._matters:
-            self._breaker.success()
+        if self._matters or self._forced:
+            self._breaker.success(since_opened=self._forced)
 
     def failed(self, *, certain: bool = False) -> None:
         """Note a failed call. `certain`: no second call is needed to know that the model cannot be used."""
@@ -95,7 +96,7 @@ class ModelHealth:
 
     def force_permit(self) -> Permit:
         """Permission to call a model whose breaker is open, when no other model is left to ask."""
-        return Permit(self, self._breaker, probe=False)
+        return Permit(self, self._breaker, probe=False, forced=True)
 
     def pause_for(self, seconds: float) -> None:
         """Make no calls for so long, as the provider asked; at most 30 seconds."""
