@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.alerts.alerting import alerting
 from tilores_core.alerts import queue
@@ -108,9 +109,13 @@ async def test_what_the_store_does_not_take_is_kept_in_a_file_and_written_later(
 
 async def test_what_waits_at_the_end_is_left_for_the_next_process(tmp_path: Path) -> None:
     sink = AlertQueue(broken_store(tmp_path), tmp_path)
-    sink.start()
-    sink.raise_alert(sample_alert())
-    await sink.aclose()
+    with capture_logs() as lines:
+        sink.start()
+        sink.raise_alert(sample_alert())
+        assert not await sink.flush()
+        assert not await sink.flush()
+        await sink.aclose()
+    assert [line["event"] for line in lines] == ["alerts.queue_failed"]
     (tmp_path / "blocked").unlink()
     store = LazyStore(store_address(None, tmp_path))
     after = AlertQueue(store, tmp_path)

@@ -57,6 +57,7 @@ class AlertQueue:
         self._file = SpillFile(self._folder)
         self._wake = WorkMark(data_dir, MARK).set
         self._clock = clock
+        self._failing = self._spill_failing = False
         self._waiting: dict[str, AlertReport] = {}
         self._writing: dict[str, AlertReport] = {}  # older than what waits, and written before it
         self._lock = threading.Lock()
@@ -131,8 +132,11 @@ class AlertQueue:
                         del self._writing[report.fingerprint]
         except TiloresError as error:
             self.failed += 1
-            log.warning("alerts.queue_failed", waiting=self.waiting, error=error.message)
+            if not self._failing:  # it is tried again every second, and logged once for each time the store is away
+                log.warning("alerts.queue_failed", waiting=self.waiting, error=error.message)
+            self._failing = True
             return False
+        self._failing = self._spill_failing = False
         await asyncio.to_thread(self._file.remove)
         return True
 
@@ -184,5 +188,8 @@ class AlertQueue:
             reports = [replace(report) for part in (self._writing, self._waiting) for report in part.values()]
         try:
             await asyncio.to_thread(self._file.write, reports)
+            self._spill_failing = False
         except OSError as error:
-            log.error("alerts.spill_failed", waiting=len(reports), error=error.strerror or type(error).__name__)
+            if not self._spill_failing:
+                log.error("alerts.spill_failed", waiting=len(reports), error=error.strerror or type(error).__name__)
+            self._spill_failing = True
