@@ -19,7 +19,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import pluggy
 
@@ -84,8 +84,6 @@ class CacheBackendSpec(Spec[CacheTier]):
     """A cache tier: the factory returns a `CacheTier`. Abilities: `SupportsPeek`, `SupportsLease`,
     `SupportsBroadcast`, `SupportsTagKeys`."""
 
-    __slots__ = ()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LLMProviderSpec(Spec[LLMProvider]):
@@ -102,8 +100,6 @@ class LLMProviderSpec(Spec[LLMProvider]):
 class AlertChannelSpec(Spec[AlertChannel]):
     """A channel for alerts: the factory returns an `AlertChannel`."""
 
-    __slots__ = ()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerStrategySpec(Spec[OptimizerStrategy]):
@@ -119,8 +115,6 @@ class OptimizerStrategySpec(Spec[OptimizerStrategy]):
 
 class DeployTargetSpec(Spec[DeployTarget]):
     """A platform to deploy the service to: the factory returns a `DeployTarget`."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,25 +133,17 @@ class CustomerSourceSpec(Spec[CustomerSource]):
 class CustomerExtractorSpec(Spec[CustomerExtractor]):
     """Finds the customer that a conversation is about: the factory returns a `CustomerExtractor`."""
 
-    __slots__ = ()
-
 
 class TracerSpec(Spec[Tracer]):
     """A destination of traces: the factory returns a `Tracer`. Abilities: `SupportsFeedback`."""
-
-    __slots__ = ()
 
 
 class ObserverSpec(Spec[Observer]):
     """The factory returns an async callable that gets the `Outcome` of each turn."""
 
-    __slots__ = ()
-
 
 class ExecutorSpec(Spec[Executor]):
     """The factory returns a `concurrent.futures.Executor`. Abilities: `SupportsThreads`."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +161,6 @@ class RouterSpec(Spec[Any]):
 class CommandSpec(Spec[Any]):
     """The factory returns a `typer.Typer`, reached as `tilores <plugin id> …`."""
 
-    __slots__ = ()
-
 
 HealthCheck = Callable[[], Awaitable[Mapping[str, Any]]]
 
@@ -185,83 +169,68 @@ class HealthCheckSpec(Spec[HealthCheck]):
     """The factory returns an async callable; its mapping (`status`: `ok`, `degraded` or `failed`, and details without
     secrets or customers' data) appears in `/health/detailed` under `name`."""
 
-    __slots__ = ()
 
-
-class Hooks:
+class Hooks(Protocol):
     """The hooks. Implement those you need as module-level functions marked `@hookimpl`."""
 
     @hookspec
     def register_cache_backends(self) -> list[CacheBackendSpec]:
         """Cache tiers that `[use] cache` may name. The factory runs in the server's start-up, in the event loop's
         thread but outside any request; the tier is closed with `aclose()` at the end."""
-        raise NotImplementedError
 
     @hookspec
     def register_llm_providers(self) -> list[LLMProviderSpec]:
         """Providers whose models `[use] model`, `fallbacks` and requests may name. All active providers are built;
         one without its key is built too and lists its models as unavailable."""
-        raise NotImplementedError
 
     @hookspec
     def register_alert_channels(self) -> list[AlertChannelSpec]:
         """Alert channels that `[use] alerts` may name. The factory runs in the process that delivers alerts, the
         worker, and in commands that send one."""
-        raise NotImplementedError
 
     @hookspec
     def register_optimizer_strategies(self) -> list[OptimizerStrategySpec]:
         """Optimizer strategies that `[use] optimizer` may name. The factory runs in the process that improves
         prompts."""
-        raise NotImplementedError
 
     @hookspec
     def register_deploy_targets(self) -> list[DeployTargetSpec]:
         """Deploy targets that `[use] deploy` may name. Built by `tilores deploy` alone, never by a server."""
-        raise NotImplementedError
 
     @hookspec
     def register_customer_sources(self) -> list[CustomerSourceSpec]:
         """Customer sources, one of which `[use] source` names. Only that one is built."""
-        raise NotImplementedError
 
     @hookspec
     def register_tracers(self) -> list[TracerSpec]:
         """Tracers that `[use] tracers` may name."""
-        raise NotImplementedError
 
     @hookspec
     def register_observers(self) -> list[ObserverSpec]:
         """Observers of turns. All registered ones are used. Each gets every `Outcome` from a bounded queue, after
         the answer was sent; what it raises is counted. It must not keep or send the customer's data it sees."""
-        raise NotImplementedError
 
     @hookspec
     def register_customer_extractors(self) -> list[CustomerExtractorSpec]:
         """Customer extractors, one of which `[use] extractor` may name instead of the built-in one. What it finds
         still passes the rule that everything said must fit the customer."""
-        raise NotImplementedError
 
     @hookspec
     def register_executors(self) -> list[ExecutorSpec]:
         """Batch executors, one of which `[use] executor` names."""
-        raise NotImplementedError
 
     @hookspec
     def register_routers(self) -> list[RouterSpec]:
         """FastAPI routers, mounted under `/plugins/<plugin id>` behind the chat key, unless the spec says
         `public=True`."""
-        raise NotImplementedError
 
     @hookspec
     def register_commands(self) -> list[CommandSpec]:
         """Typer applications, reached as `tilores <plugin id> …`; only that plugin is loaded then."""
-        raise NotImplementedError
 
     @hookspec
     def register_health_checks(self) -> list[HealthCheckSpec]:
         """Named checks for `/health/detailed`; each has one second to answer."""
-        raise NotImplementedError
 
 
 HOOK_NAMES: tuple[str, ...] = tuple(name for name in vars(Hooks) if name.startswith("register_"))

@@ -56,11 +56,9 @@ class AlertSink(Protocol):
 
     def raise_alert(self, alert: Alert) -> None:
         """The condition holds. Raising it again counts it; what is sent, and how often, is decided behind this."""
-        ...
 
     def clear(self, fingerprint: str) -> None:
         """The condition no longer holds. A fingerprint that is not open is ignored."""
-        ...
 
 
 class NoAlerts:
@@ -145,6 +143,5 @@ class AlertChannel(Protocol):
         seconds where that is given. Raises `AlertRefusedError` when the receiver refuses this notice: others go on
         before it. Anything else counts as the first. Has a deadline, after which it is cancelled.
         """
-        ...
 
     async def aclose(self) -> None: ...

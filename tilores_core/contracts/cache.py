@@ -39,23 +39,18 @@ class CacheTier(Protocol):
 
     async def get_many(self, keys: Sequence[str]) -> Mapping[str, CacheEntry]:
         """The entries of `keys`; keys without one are left out."""
-        ...
 
     async def set_many(self, entries: Mapping[str, CacheEntry]) -> None:
         """Store, replacing. An entry already expired, or larger than the tier takes, is dropped."""
-        ...
 
     async def delete(self, keys: Sequence[str]) -> int:
         """Remove entries; returns how many there were."""
-        ...
 
     async def delete_tag(self, tag: str) -> int:
         """Remove all entries that carry the tag; returns how many there were."""
-        ...
 
     async def clear(self, namespace: str | None = None) -> int:
         """Remove a namespace (all keys that begin with `namespace:`), or everything of this application."""
-        ...
 
     async def stats(self) -> TierStats: ...
 
@@ -80,7 +75,6 @@ class SupportsLease(Protocol):
 
     async def acquire(self, name: str, holder: str, seconds: float) -> bool:
         """True when `holder` has the lease now (also when it had it already: it is renewed)."""
-        ...
 
     async def release(self, name: str, holder: str) -> None: ...
 
@@ -91,7 +85,6 @@ class SupportsTagKeys(Protocol):
 
     async def tag_keys(self, tag: str) -> Sequence[str]:
         """The keys of the entries that carry the tag, expired ones left out."""
-        ...
 
 
 @runtime_checkable
@@ -102,4 +95,3 @@ class SupportsBroadcast(Protocol):
 
     def messages(self) -> AsyncIterator[bytes | None]:
         """Messages of the other processes; None means that some may have been lost: trust nothing local."""
-        ...

@@ -125,7 +125,6 @@ class SupportsFiles(Protocol):
 
         Raises `DeployError` before anything is written when something is there and may not be replaced.
         """
-        ...
 
 
 class DeployTarget(Protocol):
@@ -134,23 +133,18 @@ class DeployTarget(Protocol):
 
     async def check(self, project: DeployProject) -> list[DeployFinding]:
         """Everything on the platform that would make a deployment fail or misbehave. Changes nothing."""
-        ...
 
     async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
         """Deploy, and wait until it runs or failed. After an interruption at any step the same call goes on: it
         finds what was begun, and deploys once."""
-        ...
 
     async def status(self) -> list[Deployment]:
         """The deployments that the platform knows, the newest first; at most 20."""
-        ...
 
     def logs(self, deployment: str | None = None, *, lines: int = 200) -> AsyncIterator[DeployLog]:
         """The last lines of a deployment, the newest one when none is named, oldest line first."""
-        ...
 
     async def rollback(self, project: DeployProject, deployment: Deployment, progress: Progress) -> Deployment:
         """Make an earlier deployment of `status` the active one, and wait until it is."""
-        ...
 
     async def aclose(self) -> None: ...

@@ -11,4 +11,3 @@ class SupportsThreads(Protocol):
 
     def thread_count(self) -> int:
         """How many threads there are at most."""
-        ...

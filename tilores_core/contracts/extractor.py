@@ -66,4 +66,3 @@ class CustomerExtractor(Protocol):
 
         Raises `PluginError` or any other exception when it cannot read: then the built-in extraction is used.
         """
-        ...

@@ -80,7 +80,6 @@ class LLMProvider(Protocol):
 
     def models(self) -> Sequence[ModelInfo]:
         """The models to list; no network."""
-        ...
 
     def chat_model(self, model: str, parameters: Mapping[str, Any]) -> BaseChatModel:
         """A LangChain chat model for `model` (without the provider's name) with the parameters set.
@@ -92,11 +91,9 @@ class LLMProvider(Protocol):
         Its answers must say in `response_metadata` why they ended (`finish_reason`, `stop_reason` or `done_reason`);
         an answer without one counts as cut off.
         """
-        ...
 
     def map_error(self, error: Exception) -> Exception:
         """The provider's own exception as one of `ProviderError`'s or `InvalidRequestError`'s kinds."""
-        ...
 
     async def aclose(self) -> None: ...
 
@@ -107,7 +104,6 @@ class SupportsUpstreams(Protocol):
 
     def upstream(self, model: str) -> str:
         """What serves `model` (without the provider's name): one of a few names, also for an unknown model."""
-        ...
 
 
 @runtime_checkable
@@ -121,8 +117,6 @@ class SupportsCompletion(Protocol):
         `UnsupportedParameterError`, `UnknownModelError`, `ProviderAuthError` without a key. What is raised later is
         given to `map_error`.
         """
-        ...
 
     async def warm_up(self) -> None:
         """Load what the first request needs, so that no caller waits for it."""
-        ...

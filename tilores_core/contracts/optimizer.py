@@ -121,17 +121,14 @@ class OptimizerTask(Protocol):
         asked and not returned, so that the list may be shorter. Raises `BudgetSpentError`: a strategy lets it
         through, and the best that was scored counts.
         """
-        ...
 
     async def evaluate(self, candidate: Candidate, ids: Sequence[str]) -> list[ScoredCase]:
         """The answers of all models to the training questions with these ids, those of `baseline.cases`; none when a
         check rejects the candidate. Raises as `score`, and `InvalidRequestError` for another id."""
-        ...
 
     async def reflect(self, prompt: str) -> str:
         """What the reflection model says to `prompt`. Raises `BudgetSpentError`, `ConfigError` without such a model,
         `ProviderError`."""
-        ...
 
 
 class OptimizerStrategy(Protocol):
@@ -140,4 +137,3 @@ class OptimizerStrategy(Protocol):
     async def improve(self, task: OptimizerTask) -> Sequence[Candidate]:
         """The candidates to be compared with the present prompt, best first, at most a few; none when nothing
         improves it. The same task gives the same candidates."""
-        ...

@@ -24,7 +24,6 @@ class CallEvents(Protocol):
         Returns False when they identify no caller, as a withheld number does. True does not mean that there is such a
         customer: whether there is must not be disclosed.
         """
-        ...
 
 
 class PluginCache(Protocol):
@@ -32,7 +31,6 @@ class PluginCache(Protocol):
 
     async def get(self, key: str, default: Any = None) -> Any:
         """The value stored under `key`, or `default`."""
-        ...
 
     async def set(self, key: str, value: Any, *, ttl: float | None = None, customer_id: str | None = None) -> None:
         """Store `value`, which JSON holds exactly, or which pickle can where the cache was opened with `pickle=True`.
@@ -40,11 +38,9 @@ class PluginCache(Protocol):
         `ttl`: seconds, by default the cache's. `customer_id`: remove it when this customer is forgotten. Raises
         `TypeError`, `ValueError` or `CacheError` for a value that cannot be stored.
         """
-        ...
 
     async def delete(self, key: str) -> None:
         """Remove it in all tiers and replicas."""
-        ...
 
     async def get_or_load(
         self,
@@ -55,7 +51,6 @@ class PluginCache(Protocol):
         customer_id: str | None = None,
     ) -> Any:
         """The value; when there is none, what `load` returns, stored. Callers at the same time share one `load`."""
-        ...
 
 
 class ServicesNotOpenError(TiloresError):

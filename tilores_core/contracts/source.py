@@ -105,15 +105,12 @@ class CustomerSource(Protocol):
 
     async def get(self, customer_id: str) -> Customer | None:
         """The customer with this id, or None."""
-        ...
 
     async def find(self, identifiers: Identifiers, *, limit: int = 10) -> Sequence[Customer]:
         """Customers that fit all the identifiers, best first, at most `limit`; empty when none does."""
-        ...
 
     async def schema(self) -> SourceSchema:
         """The fields of the records; cheap after the first call."""
-        ...
 
     async def aclose(self) -> None: ...
 
@@ -128,7 +125,6 @@ class SupportsMentions(Protocol):
 
     def mentions(self, text: str) -> Sequence[Identifiers]:
         """Names or ids of this source's customers that occur in `text`, in order; empty when none does."""
-        ...
 
 
 @runtime_checkable
@@ -140,7 +136,6 @@ class SupportsTools(Protocol):
 
         They answer with content for the model and, as artifact, the `Customer`s that the content is about.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +156,6 @@ class SupportsLocale(Protocol):
 
     def locale(self) -> SourceLocale:
         """What the settings say; `[chat]` in plugins.toml wins over it."""
-        ...
 
 
 @runtime_checkable
@@ -170,7 +164,6 @@ class SupportsListing(Protocol):
 
     async def customer_ids(self, *, limit: int) -> Sequence[str]:
         """Ids of customers, at most `limit`, in an order that stays the same while the customers do."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,4 +189,3 @@ class SupportsReport(Protocol):
 
     async def report(self) -> SourceReport:
         """The state that is served now."""
-        ...

@@ -70,7 +70,6 @@ class Tracer(Protocol):
 
         A batch that failed is passed once more; after an `InvalidRequestError` it is not.
         """
-        ...
 
     async def aclose(self) -> None: ...
 

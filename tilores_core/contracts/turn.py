@@ -294,9 +294,7 @@ class PromptSource(Protocol):
 
     def choose(self, turn: Turn, model: str) -> PromptChoice:
         """Choose the prompt of a turn. `model`: the full name of the model that the turn asks for."""
-        ...
 
     @property
     def varies(self) -> bool:
         """Whether turns without session and customer may get different prompts though only their ids differ."""
-        ...
