@@ -5,7 +5,8 @@ A test holds the server to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -93,120 +94,108 @@ def describe(app: FastAPI, models: Models, authenticator: Authenticator, plugins
 
 def _langserve_paths(models: Models) -> Schema:
     question = _embed(input_schema())
-    config = {"anyOf": [_embed(config_schema([*_names(models)])), {"type": "null"}]}
+    names = [f"{provider}:{info.id}" for provider, info in models.listing()]
+    config = {"anyOf": [_embed(config_schema(names)), {"type": "null"}]}
+    filters = json_schema(EventFilters)["properties"]
     run = _object({"input": question}, {"config": config, "kwargs": {}})
-    filtered = _object(
-        {"input": question}, {"config": config, "kwargs": {}, **json_schema(EventFilters)["properties"]}
-    )
+    filtered = _object({"input": question}, {"config": config, "kwargs": {}, **filters})
     configs = {"anyOf": [*config["anyOf"], {"type": "array", "items": config}]}
     batch = _object({"inputs": {"type": "array", "items": question}}, {"config": configs, "kwargs": {}})
-    one, several, problem = json_schema(Invoked), json_schema(Batched), json_schema(Problem)
+    operation = partial(_operation, tag="langserve", problem=json_schema(Problem))
+    wrong = {"422": "A field is wrong; `loc` names it"}
+    late = {**wrong, "504": "No answer in time"}
 
-    def post(summary: str, body: Schema, content: Schema, headers: Mapping[str, Any] | None = None) -> Schema:
-        wrong = {"422": _response("A field is wrong; `loc` names it", {_JSON: problem})}
-        late = {"504": _response("No answer in time", {_JSON: problem})}
-        return {"post": _post(summary, "langserve", body, content, problem, {**wrong, **late}, headers)}
+    def post(summary: str, body: Schema, **content: Any) -> Schema:
+        return {"post": operation(summary, body=body, wrong=late, **content)}
 
-    def get(summary: str) -> Schema:
-        return {"get": _get(summary, "langserve", {"type": "object"}, problem)}
+    def schema_of(what: str) -> Schema:
+        return {"get": operation(f"JSON Schema of the {what}", json={"type": "object"})}
 
     return {
-        "/chat/invoke": post("One question, one answer", run, {_JSON: one}, _CACHE),
-        "/chat/batch": post("Several questions, all or nothing", batch, {_JSON: several}),
-        "/chat/stream": post("An answer in pieces", run, {_SSE: _events("metadata", "data")}),
-        "/chat/stream_log": post("The run as JSON patches", filtered, {_SSE: _events("data")}),
-        "/chat/stream_events": post("The run as events", filtered, {_SSE: _events("data")}),
-        "/chat/feedback": post_feedback(
-            problem, "langserve", {"422": _response("A field is wrong", {_JSON: problem})}
-        ),
-        "/chat/input_schema": get("JSON Schema of the input"),
-        "/chat/output_schema": get("JSON Schema of the output"),
-        "/chat/config_schema": get("JSON Schema of the config"),
+        "/chat/invoke": post("One question, one answer", run, json=json_schema(Invoked), headers=_CACHE),
+        "/chat/batch": post("Several questions, all or nothing", batch, json=json_schema(Batched)),
+        "/chat/stream": post("An answer in pieces", run, events=_events("metadata", "data")),
+        "/chat/stream_log": post("The run as JSON patches", filtered, events=_events("data")),
+        "/chat/stream_events": post("The run as events", filtered, events=_events("data")),
+        "/chat/feedback": {"post": _feedback(operation, wrong)},
+        "/chat/input_schema": schema_of("input"),
+        "/chat/output_schema": schema_of("output"),
+        "/chat/config_schema": schema_of("config"),
     }
-
-
-def _names(models: Models) -> list[str]:
-    return [f"{provider}:{info.id}" for provider, info in models.listing()]
 
 
 # --- OpenAI -------------------------------------------------------------------------------------------------
 
 
 def _openai_paths() -> Schema:
-    error = json_schema(ErrorReply)
-    wrong = {
-        "400": _response("A field is wrong; `param` names it", {_JSON: error}),
-        "404": _response("No such model", {_JSON: error}),
-    }
-    content = {_JSON: json_schema(Completion), _SSE: _CHUNKS}
+    operation = partial(_operation, tag="openai", problem=json_schema(ErrorReply))
+    wrong = {"400": "A field is wrong; `param` names it"}
+    unknown = {"404": "No such model"}
+    completion = operation(
+        "A chat completion",
+        json=json_schema(Completion),
+        events=_CHUNKS,
+        body=json_schema(CompletionBody),
+        wrong={**wrong, **unknown},
+        headers=_CACHE,
+    )
     identifier = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-    one = _get("One model", "openai", json_schema(ModelBody), error)
-    one["parameters"] = [identifier]
-    one["responses"]["404"] = wrong["404"]
+    one = operation("One model", json=json_schema(ModelBody), wrong=unknown)
     return {
-        "/v1/chat/completions": {
-            "post": _post("A chat completion", "openai", json_schema(CompletionBody), content, error, wrong, _CACHE)
-        },
-        "/v1/feedback": post_feedback(error, "openai", {"400": wrong["400"]}),
-        "/v1/models": {"get": _get("The models", "openai", json_schema(ModelList), error)},
-        "/v1/models/{id}": {"get": one},
+        "/v1/chat/completions": {"post": completion},
+        "/v1/feedback": {"post": _feedback(operation, wrong)},
+        "/v1/models": {"get": operation("The models", json=json_schema(ModelList))},
+        "/v1/models/{id}": {"get": {**one, "parameters": [identifier]}},
     }
 
 
 # --- both ---------------------------------------------------------------------------------------------------
 
 
-def post_feedback(problem: Schema, tag: str, wrong: Mapping[str, Any]) -> Schema:
+def _feedback(operation: Callable[..., Schema], wrong: Mapping[str, str]) -> Schema:
     """The route that hands a score to the tracers."""
     handed = _object(
         {"id": {"type": "string"}, "run_id": {"type": "string"}, "key": {"type": "string"}},
         {"score": {"type": ["number", "null"]}, "value": {}, "comment": {"type": ["string", "null"]}},
     )
-    missing = {"404": _response("No tracer here takes feedback", {_JSON: problem})}
-    return {
-        "post": _post(
-            "A score for an answer", tag, json_schema(FeedbackBody), {_JSON: handed}, problem, {**wrong, **missing}
-        )
-    }
+    missing = {"404": "No tracer here takes feedback"}
+    return operation("A score for an answer", json=handed, body=json_schema(FeedbackBody), wrong={**wrong, **missing})
 
 
-def _post(
+def _operation(
     summary: str,
+    *,
     tag: str,
-    body: Schema,
-    content: Schema,
     problem: Schema,
-    wrong: Mapping[str, Any],
-    headers: Mapping[str, Any] | None = None,
+    json: Schema | None = None,
+    events: Schema | None = None,
+    body: Schema | None = None,
+    wrong: Mapping[str, str] | None = None,
+    headers: Schema | None = None,
 ) -> Schema:
-    responses = {
-        "200": _response("Done", content, headers),
-        **wrong,
-        **_refusals(problem),
-        "413": _response("The body is too large", {_JSON: problem}),
-        "500": _response("A mistake of the server's", {_JSON: problem}),
-        "503": _response("The model, the customer source or the server is too busy", {_JSON: problem}, _RETRY_AFTER),
-    }
-    return {
+    """One operation. `json`, `events`: what it answers; `problem`: how it says what is wrong, which is in `wrong`
+    (status -> description) besides what all have in common."""
+    refusals = {**(wrong or {}), "401": "No key, or a wrong one", "403": "Not for this key"}
+    if body is not None:
+        refusals |= {"413": "The body is too large", "500": "A mistake of the server's"}
+    later = {"429": "Too many requests from this key"}
+    if body is not None:
+        later["503"] = "The model, the customer source or the server is too busy"
+    content = {_JSON: json} if json is not None else {}
+    if events is not None:
+        content[_SSE] = events
+    described: Schema = {
         "summary": summary,
         "tags": [tag],
-        "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
-        "responses": responses,
+        "responses": {
+            "200": _response("Done", content, headers),
+            **{status: _response(text, {_JSON: problem}) for status, text in refusals.items()},
+            **{status: _response(text, {_JSON: problem}, _RETRY_AFTER) for status, text in later.items()},
+        },
     }
-
-
-def _get(summary: str, tag: str, schema: Schema, problem: Schema) -> Schema:
-    responses = {"200": _response("Done", {_JSON: schema}), **_refusals(problem)}
-    return {"summary": summary, "tags": [tag], "responses": responses}
-
-
-def _refusals(problem: Schema) -> Schema:
-    content = {_JSON: problem}
-    return {
-        "401": _response("No key, or a wrong one", content),
-        "403": _response("Not for this key", content),
-        "429": _response("Too many requests from this key", content, _RETRY_AFTER),
-    }
+    if body is not None:
+        described["requestBody"] = {"required": True, "content": {_JSON: {"schema": body}}}
+    return described
 
 
 def _response(description: str, content: Schema, headers: Mapping[str, Any] | None = None) -> Schema:
