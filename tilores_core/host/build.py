@@ -12,7 +12,7 @@ from tilores_core.contracts import PluginContext
 from tilores_core.errors import ConfigError, PluginError
 from tilores_core.host.imports import import_attribute, import_error, missing_dependency, module_exists
 from tilores_core.host.plugin import Plugin
-from tilores_core.host.roles import Registration, protocol_methods
+from tilores_core.host.roles import Registration, methods_of
 from tilores_core.settings.references import redact
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ def _mismatch(registration: Registration[Any], built: object) -> str | None:
         if not isinstance(built, getattr(import_module(module), name)):
             return f"not a {module}.{name}"
     for ability in role.abilities:
-        methods = protocol_methods(ability)
+        methods = methods_of(ability)
         lacking = [name for name in methods if not callable(getattr(built, name, None))]
         if ability in registration.spec.abilities and lacking:
             return f"whose spec declares {ability.__name__}, but which lacks {', '.join(lacking)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
@@ -14,7 +13,6 @@ from tilores_core.contracts import (
     CustomerSource,
     DeployTarget,
     LLMProvider,
-    Observer,
     OptimizerStrategy,
     SupportsBroadcast,
     SupportsCompletion,
@@ -55,7 +53,7 @@ RoleName = Literal[
 ]
 
 
-def protocol_methods(protocol: type) -> tuple[str, ...]:
+def methods_of(protocol: type) -> tuple[str, ...]:
     """Names of the methods that a Protocol asks for."""
     return tuple(name for name, value in vars(protocol).items() if not name.startswith("_") and callable(value))
 
@@ -97,71 +95,51 @@ class Registration(Generic[T]):
         return f"{self.role.name}:{self.spec.name}"
 
 
-CACHE: Final[Role[CacheTier]] = Role(
+CACHE: Final = Role(
     "cache",
     "register_cache_backends",
     hooks.CacheBackendSpec,
-    protocol_methods(CacheTier),
+    methods_of(CacheTier),
     abilities=(SupportsPeek, SupportsLease, SupportsBroadcast, SupportsTagKeys),
 )
-SOURCE: Final[Role[CustomerSource]] = Role(
+SOURCE: Final = Role(
     "source",
     "register_customer_sources",
     hooks.CustomerSourceSpec,
-    protocol_methods(CustomerSource),
+    methods_of(CustomerSource),
     abilities=(SupportsLocale, SupportsMentions, SupportsReport, SupportsTools),
 )
-LLM: Final[Role[LLMProvider]] = Role(
+LLM: Final = Role(
     "llm",
     "register_llm_providers",
     hooks.LLMProviderSpec,
-    protocol_methods(LLMProvider),
+    methods_of(LLMProvider),
     abilities=(SupportsCompletion, SupportsUpstreams),
     chosen=False,
 )
-OPTIMIZER: Final[Role[OptimizerStrategy]] = Role(
-    "optimizer",
-    "register_optimizer_strategies",
-    hooks.OptimizerStrategySpec,
-    protocol_methods(OptimizerStrategy),
+OPTIMIZER: Final = Role(
+    "optimizer", "register_optimizer_strategies", hooks.OptimizerStrategySpec, methods_of(OptimizerStrategy)
 )
-DEPLOY: Final[Role[DeployTarget]] = Role(
-    "deploy",
-    "register_deploy_targets",
-    hooks.DeployTargetSpec,
-    protocol_methods(DeployTarget),
-    abilities=(SupportsFiles,),
+DEPLOY: Final = Role(
+    "deploy", "register_deploy_targets", hooks.DeployTargetSpec, methods_of(DeployTarget), abilities=(SupportsFiles,)
 )
-EXECUTOR: Final[Role[Executor]] = Role(
-    "executor",
-    "register_executors",
-    hooks.ExecutorSpec,
-    methods=("submit", "shutdown"),
-    abilities=(SupportsThreads,),
+EXECUTOR: Final = Role(
+    "executor", "register_executors", hooks.ExecutorSpec, ("submit", "shutdown"), abilities=(SupportsThreads,)
 )
-TRACERS: Final[Role[Tracer]] = Role(
-    "tracers", "register_tracers", hooks.TracerSpec, protocol_methods(Tracer), abilities=(SupportsFeedback,)
+TRACERS: Final = Role(
+    "tracers", "register_tracers", hooks.TracerSpec, methods_of(Tracer), abilities=(SupportsFeedback,)
 )
-ALERTS: Final[Role[AlertChannel]] = Role(
-    "alerts", "register_alert_channels", hooks.AlertChannelSpec, protocol_methods(AlertChannel)
-)
+ALERTS: Final = Role("alerts", "register_alert_channels", hooks.AlertChannelSpec, methods_of(AlertChannel))
 ROUTERS: Final[Role[APIRouter]] = Role(
     "routers", "register_routers", hooks.RouterSpec, kind="fastapi:APIRouter", chosen=False, own_names=True
 )
 COMMANDS: Final[Role[typer.Typer]] = Role(
     "commands", "register_commands", hooks.CommandSpec, kind="typer:Typer", chosen=False, own_names=True
 )
-HEALTH: Final[Role[hooks.HealthCheck]] = Role(
-    "health", "register_health_checks", hooks.HealthCheckSpec, methods=("__call__",), chosen=False
-)
-OBSERVERS: Final[Role[Observer]] = Role(
-    "observers", "register_observers", hooks.ObserverSpec, methods=("__call__",), chosen=False
-)
-EXTRACTOR: Final[Role[CustomerExtractor]] = Role(
-    "extractor",
-    "register_customer_extractors",
-    hooks.CustomerExtractorSpec,
-    protocol_methods(CustomerExtractor),
+HEALTH: Final = Role("health", "register_health_checks", hooks.HealthCheckSpec, ("__call__",), chosen=False)
+OBSERVERS: Final = Role("observers", "register_observers", hooks.ObserverSpec, ("__call__",), chosen=False)
+EXTRACTOR: Final = Role(
+    "extractor", "register_customer_extractors", hooks.CustomerExtractorSpec, methods_of(CustomerExtractor)
 )
 
 ROLES: Final[tuple[Role[Any], ...]] = tuple(value for value in tuple(globals().values()) if isinstance(value, Role))
