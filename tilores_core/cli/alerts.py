@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tilores_core.alerts.desk import AlertDesk
     from tilores_core.settings import Environment, LoadedConfig
 
-app = Commands("alerts")
+app = Commands("alerts", "List, test, acknowledge and silence alerts.")
 
 _SeverityOption = Annotated[
     Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO"],

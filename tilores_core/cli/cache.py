@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tilores_core.hookspecs import Spec
     from tilores_core.host.host import PluginHost
 
-app = Commands("cache")
+app = Commands("cache", "Statistics of the cache, and removing from it.")
 
 _TIER = ("entries", "bytes", "hits", "misses", "promotions", "evictions", "errors", "breaker", "p50_us", "p99_us")
 _IN_TIER = ("hits", "misses", "stores", "promotions", "damaged")

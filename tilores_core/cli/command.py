@@ -15,23 +15,26 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tilores_core.cli.alerts import app as alert_commands
+from tilores_core.cli import (
+    alerts,
+    cache,
+    customers,
+    deploy,
+    experiments,
+    improve,
+    plugins,
+    prompts,
+    questions,
+    state,
+)
 from tilores_core.cli.batch import batch
-from tilores_core.cli.cache import app as cache_commands
 from tilores_core.cli.chat import ask, chat
-from tilores_core.cli.customers import app as customer_commands, forget
-from tilores_core.cli.deploy import app as deploy_commands
+from tilores_core.cli.customers import forget
 from tilores_core.cli.evaluate import evaluate
-from tilores_core.cli.experiments import app as experiment_commands
-from tilores_core.cli.improve import app as improve_commands, learning as learning_commands
 from tilores_core.cli.models import models
 from tilores_core.cli.options import Commands, JsonOption, LogLevelOption, Options
 from tilores_core.cli.output import report
-from tilores_core.cli.plugins import app as plugin_commands
 from tilores_core.cli.prewarm import prewarm
-from tilores_core.cli.prompts import app as prompt_commands
-from tilores_core.cli.questions import app as question_commands
-from tilores_core.cli.state import app as state_commands
 from tilores_core.errors import TiloresError
 
 GLOBAL_OPTIONS = ("--config", "--no-plugins", "--disable-plugin", "--verbose", "--version")
@@ -82,7 +85,6 @@ def _load_command(params: Mapping[str, Any], plugin_id: str) -> Any:
 
     Raises `PluginError` when the plugin is not active, `ConfigError`.
     """
-    from tilores_core.errors import PluginError
     from tilores_core.host.host import PluginHost
     from tilores_core.host.roles import COMMANDS
     from tilores_core.logs import configure_logging
@@ -101,13 +103,8 @@ def _load_command(params: Mapping[str, Any], plugin_id: str) -> Any:
     )
     record = next(record for record in host.plugins if record.id == plugin_id)
     if record.state != "active":
-        raise PluginError(
-            f"{record.state}: {record.reason}",
-            plugin=plugin_id,
-            distribution=record.distribution,
-            version=record.version,
-            fix=record.fix or f"tilores plugins show {plugin_id}",
-        )
+        fix = record.fix or f"tilores plugins show {plugin_id}"
+        raise record.problem(f"{record.state}: {record.reason}", fix=fix)
     for name in host.names(COMMANDS):
         if host.registration(COMMANDS, name).plugin_id == plugin_id:
             command = typer.main.get_command(host.build(COMMANDS, name))
@@ -118,10 +115,10 @@ def _load_command(params: Mapping[str, Any], plugin_id: str) -> Any:
 
 app = Commands(
     "tilores",
+    "Questions about a customer, answered.",
     cls=RootGroup,
     add_completion=False,
     rich_markup_mode=None,
-    help="Questions about a customer, answered.",
 )
 
 
@@ -176,7 +173,7 @@ def serve(
     gc.disable()  # a start makes next to no garbage; with all that it imports, looking for it takes a fifth of it
     from tilores_core.cli.serve import serve
 
-    serve(options, host=host, port=port, workers=workers, log_level=log_level, no_worker=no_worker)
+    serve(options, no_worker=no_worker, host=host, port=port, workers=workers, log_level=log_level)
 
 
 @app.command()
@@ -223,17 +220,11 @@ def doctor(
     doctor(options, timeout=timeout, json=json)
 
 
-app.add_typer(plugin_commands, name="plugins", help="List, show, enable, disable and check plugins.")
-app.add_typer(customer_commands, name="customers", help="Look at customers' data before it is served.")
-app.add_typer(prompt_commands, name="prompts", help="Versions of the prompt: made, checked, deployed, rolled back.")
-app.add_typer(cache_commands, name="cache", help="Statistics of the cache, and removing from it.")
-app.add_typer(deploy_commands, name="deploy", help="Deploy, watch and take back; check before.")
-app.add_typer(alert_commands, name="alerts", help="List, test, acknowledge and silence alerts.")
-app.add_typer(experiment_commands, name="experiments", help="Compare prompt versions on live traffic.")
-app.add_typer(improve_commands, name="improve", help="Improvement cycles: run, looked at, reported.")
-app.add_typer(learning_commands, name="learning", help="What improvement cycles have learned.")
-app.add_typer(question_commands, name="questions", help="Make, check and list golden questions.")
-app.add_typer(state_commands, name="state", help="Export and import durable state.")
+for group in (
+    *(plugins.app, customers.app, prompts.app, cache.app, deploy.app, alerts.app, experiments.app, improve.app),
+    *(improve.learning, questions.app, state.app),
+):
+    app.add_typer(group)
 
 
 def run() -> None:

@@ -15,7 +15,7 @@ from tilores_core.errors import ConfigError
 if TYPE_CHECKING:
     from tilores_core.contracts import SourceReport
 
-app = Commands("customers")
+app = Commands("customers", "Look at customers' data before it is served.")
 
 
 @app.command()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tilores_core.deploy import Rollout
     from tilores_core.host.host import PluginHost
 
-app = Commands("deploy")
+app = Commands("deploy", "Deploy, watch and take back; check before.")
 
 TargetOption = Annotated[
     str | None, typer.Option("--target", metavar="NAME", help="The deploy target; default: [use] deploy.")

@@ -18,7 +18,7 @@ from tilores_core.files import read_bytes
 if TYPE_CHECKING:
     from tilores_core.release.experiments import ExperimentPlan, ProductionABTester
 
-app = Commands("experiments")
+app = Commands("experiments", "Compare prompt versions on live traffic.")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The experiment's name.")]
 PlanOption = Annotated[

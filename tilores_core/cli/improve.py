@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
     from tilores_core.store.lazy import LazyStore
 
-app = Commands("improve")
-learning = Commands("learning")
+app = Commands("improve", "Improvement cycles: run, looked at, reported.")
+learning = Commands("learning", "What improvement cycles have learned.")
 
 CycleArgument = Annotated[str, typer.Argument(metavar="CYCLE", help="Id of a cycle, or last.")]
 _MOST: Final = 20

@@ -143,8 +143,8 @@ class Commands(typer.Typer):
     One that returns an `Output` has the option --json.
     """
 
-    def __init__(self, name: str | None = None, **settings: Any) -> None:
-        super().__init__(name=name, no_args_is_help=True, pretty_exceptions_enable=False, **settings)
+    def __init__(self, name: str, help: str, **settings: Any) -> None:
+        super().__init__(name=name, help=help, no_args_is_help=True, pretty_exceptions_enable=False, **settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:
         add = super().command(name, **settings)

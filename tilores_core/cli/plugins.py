@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tilores_core.host.plugin import Plugin
     from tilores_core.settings import LoadedConfig
 
-app = Commands("plugins")
+app = Commands("plugins", "List, show, enable, disable and check plugins.")
 
 _HEADINGS = ("ID", "STATE", "VERSION", "DISTRIBUTION", "ORDER", "LOAD", "PROVIDES")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The plugin's id, as `tilores plugins list` shows it.")]

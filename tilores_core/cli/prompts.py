@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tilores_core.store.lazy import LazyStore
     from tilores_core.store.prompts import PromptVersion
 
-app = Commands("prompts")
+app = Commands("prompts", "Versions of the prompt: made, checked, deployed, rolled back.")
 
 VERSION_COLUMNS: Final = ("version", "labels", "parent", "score", "author", "created", "reason")
 AUDIT_COLUMNS: Final = ("at", "actor", "action", "subject", "from", "to", "reason")

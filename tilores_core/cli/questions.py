@@ -15,7 +15,7 @@ from tilores_core.files import read_text
 if TYPE_CHECKING:
     from tilores_core.quality.questions import GoldenSet
 
-app = Commands("questions")
+app = Commands("questions", "Make, check and list golden questions.")
 
 
 @app.command()

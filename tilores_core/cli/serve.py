@@ -9,7 +9,7 @@ import socket
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -37,16 +37,9 @@ _WORKER_DELAY_SECONDS = 2.0
 """With several web processes nothing tells when they are ready; the worker leaves them the processor to start."""
 
 
-def serve(
-    options: Options,
-    *,
-    host: str | None,
-    port: int | None,
-    workers: int | None,
-    log_level: str | None,
-    no_worker: bool,
-) -> None:
-    environment = options.environment(host=host, port=port, workers=workers, log_level=log_level)
+def serve(options: Options, *, no_worker: bool, **overrides: Any) -> None:
+    """`overrides`: of the environment, by field."""
+    environment = options.environment(**overrides)
     configure_logging(environment.log_level, environment.log_format)
     check_exposure(environment)
     check_address(environment.host, environment.port)

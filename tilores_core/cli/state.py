@@ -11,7 +11,7 @@ import typer
 from tilores_core.cli.options import Commands, Options
 from tilores_core.cli.output import Output
 
-app = Commands("state")
+app = Commands("state", "Export and import durable state.")
 
 
 @app.command("export")
