@@ -13,15 +13,14 @@ import pytest
 from tests.e2e.running_server import RunningServer
 from tilores_core.errors import RateLimitedError
 from tilores_core.testing import Clock
-from tilores_core.web import shared_counters
-from tilores_core.web.rate_limit import FailedAuthentication, RateLimit
-from tilores_core.web.shared_counters import SharedCounters
+from tilores_core.web import rate_limit
+from tilores_core.web.rate_limit import FailedAuthentication, RateLimit, SharedCounters
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(1_000_020.0)  # the beginning of a minute
-    monkeypatch.setattr(shared_counters, "time", clock)
+    monkeypatch.setattr(rate_limit, "time", clock)
     return clock
 
 
