@@ -37,10 +37,8 @@ def root_page(scope: Mapping[str, Any], *, status: str, host: PluginHost, needs_
         host: what it uses, and what its plugins declare of themselves.
         needs_key: whether chat needs a key.
     """
-    url = _address(scope)
     use, customers = host.config.use, host.customers
     example = customers.example if customers is not None else ""
-    question = example or "What is the phone number of Jane Doe?"
     hint = "" if example else "<p>Put the name of one of your customers in place of Jane Doe.</p>"
     if needs_key:
         hint += (
@@ -48,41 +46,24 @@ def root_page(scope: Mapping[str, Any], *, status: str, host: PluginHost, needs_
             "environment; it is one of <code>TILORES_API_KEYS</code>, or in <code>chat.key</code> in the data "
             "folder of the server:</p><pre>export TILORES_KEY=…</pre>"
         )
-    header = ' \\\n  -H "Authorization: Bearer $TILORES_KEY"' if needs_key else ""
-    imports = "import os\n\n" if needs_key else ""
-    key = 'key = os.environ["TILORES_KEY"]\n' if needs_key else ""
-    api_key = "key" if needs_key else '"not needed"'
-    headers = ', headers={"Authorization": f"Bearer {key}"}' if needs_key else ""
-    curl = f"""curl -s {url}/chat/invoke -H "Content-Type: application/json"{header} \\
-  -d '{{"input": "{question}"}}'"""
-    openai = f"""{imports}from openai import OpenAI
-
-{key}question = "{question}"
-client = OpenAI(base_url="{url}/v1", api_key={api_key})
-reply = client.chat.completions.create(
-    model="{use.model}",
-    messages=[{{"role": "user", "content": question}}],
-)
-print(reply.choices[0].message.content)"""
-    langserve = f"""{imports}from langserve import RemoteRunnable
-
-{key}chat = RemoteRunnable("{url}/chat"{headers})
-print(chat.invoke("{question}").content)"""
-    simulated = " (simulated: it calls no model)" if host.is_simulated(use.model) else ""
-    synthetic = " (simulated: synthetic customers)" if host.has_synthetic_customers else ""
+    who = "needs a key" if needs_key else "is open to this machine"
     return Template(_TEMPLATE).substitute(
         version=escape(__version__),
         status=escape(status),
-        model=escape(use.model) + simulated,
-        source=escape(use.source) + synthetic,
-        keys="chat needs a key; administration needs an admin key"
-        if needs_key
-        else "chat is open to this machine; administration needs an admin key",
+        model=escape(use.model),
+        simulated=" (simulated: it calls no model)" if host.is_simulated(use.model) else "",
+        source=escape(use.source),
+        synthetic=" (simulated: synthetic customers)" if host.has_synthetic_customers else "",
+        keys=f"chat {who}; administration needs an admin key",
         hint=hint,
         models="" if needs_key else '<a href="/v1/models">models</a> · ',
-        curl=escape(curl),
-        openai=escape(openai),
-        langserve=escape(langserve),
+        url=escape(_address(scope)),
+        question=escape(example or "What is the phone number of Jane Doe?"),
+        header=' \\\n  -H "Authorization: Bearer $TILORES_KEY"' if needs_key else "",
+        imports="import os\n\n" if needs_key else "",
+        key='key = os.environ["TILORES_KEY"]\n' if needs_key else "",
+        api_key="key" if needs_key else '"not needed"',
+        headers=', headers={"Authorization": f"Bearer {key}"}' if needs_key else "",
     )
 
 
