@@ -231,45 +231,33 @@ class QualityThresholdMonitor:
     # --- alerts ------------------------------------------------------------------------------------------
 
     def _update_alerts(self, cell: Cell, old: CellWatch, new: CellWatch) -> None:
-        level = new.level
-        if level is not None:
-            self._alerts.raise_alert(self._floor_alert(cell, new, level))
-        elif old.level is not None:
-            self._alerts.clear(_alert(cell, "quality.floor", "LOW", "", new).fingerprint)
-        for kind, title, is_so, was_so in (
-            ("quality.degradation", "Quality has fallen below its own past", new.degraded, old.degraded),
-            ("quality.variance", "Quality varies much more than before", new.unsteady, old.unsteady),
-        ):
-            if is_so:
-                self._alerts.raise_alert(_alert(cell, kind, "MEDIUM", title, new))
-            elif was_so:
-                self._alerts.clear(_alert(cell, kind, "MEDIUM", title, new).fingerprint)
-        if old.level != level:
-            log.info(
-                "quality.level_changed",
-                model=cell.model,
-                spectrum=cell.spectrum,
-                prompt_version=cell.prompt_version,
-                below=level,
-                mean=round(new.quick.mean, 4),
+        def update(
+            holds: bool, held: bool, kind: str, title: str, severity: Severity = "MEDIUM", **more: float
+        ) -> None:
+            """One alert per kind and cell: another level is the same alert with another severity."""
+            quick, slow = new.quick.mean, new.slow.mean
+            alert = Alert(
+                kind=kind,
+                severity=severity,
+                title=title,
+                detail=f"mean of the last 50 scores or so {quick:.1%}, of the last 1,000 {slow:.1%}",
+                source=SOURCE,
+                **cell._asdict(),
+                values={"mean": quick, "past_mean": slow, "scores": new.slow.count, **more},
             )
+            if holds:
+                self._alerts.raise_alert(alert)
+            elif held:
+                self._alerts.clear(alert.fingerprint)
 
-    def _floor_alert(self, cell: Cell, watch: CellWatch, level: Level) -> Alert:
-        floor = watch.floors[level].floor
-        title = f"Quality is below {floor:.0%} ({level})"
-        return _alert(cell, "quality.floor", SEVERITIES[level], title, watch, floor=floor)
-
-
-def _alert(cell: Cell, kind: str, severity: Severity, title: str, watch: CellWatch, **values: float) -> Alert:
-    """One alert per kind and cell: another level is the same alert with another severity."""
-    return Alert(
-        kind=kind,
-        severity=severity,
-        title=title,
-        detail=f"mean of the last 50 scores or so {watch.quick.mean:.1%}, of the last 1,000 {watch.slow.mean:.1%}",
-        source=SOURCE,
-        model=cell.model,
-        spectrum=cell.spectrum,
-        prompt_version=cell.prompt_version,
-        values={"mean": watch.quick.mean, "past_mean": watch.slow.mean, "scores": watch.slow.count, **values},
-    )
+        if (level := new.level) is not None:
+            floor = new.floors[level].floor
+            title = f"Quality is below {floor:.0%} ({level})"
+            update(True, True, "quality.floor", title, SEVERITIES[level], floor=floor)
+        else:
+            update(False, old.level is not None, "quality.floor", "Quality holds its levels")
+        past = "Quality has fallen below its own past"
+        update(new.degraded, old.degraded, "quality.degradation", past)
+        update(new.unsteady, old.unsteady, "quality.variance", "Quality varies much more than before")
+        if old.level != level:
+            log.info("quality.level_changed", **cell._asdict(), below=level, mean=round(new.quick.mean, 4))

@@ -107,7 +107,7 @@ def find_stated_fields(question: str, answer: str, customer: Customer) -> tuple[
     whose name the question has the largest share.
     """
     asked = words_of(question)
-    clauses = [clause for sentence in clauses_of(answer, datetime.now(UTC).date()) for clause in sentence]
+    clauses = clauses_of(answer, datetime.now(UTC).date())
     best: dict[tuple[Fact, ...] | tuple[str, ...], tuple[float, str]] = {}
     for field in sorted({name for record in customer.records for name in record.fields}):
         name = words_of(field.replace("_", " "))

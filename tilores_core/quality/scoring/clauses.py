@@ -144,8 +144,8 @@ def plain_words(text: str) -> str:
     return " ".join(_NOT_WORD.sub(" ", fold(text)).split())
 
 
-def clauses_of(text: str, today: date) -> list[list[Clause]]:
-    """The clauses of each sentence of `text`; beyond 8,000 characters nothing is read."""
+def clauses_of(text: str, today: date) -> list[Clause]:
+    """The clauses of the sentences of `text`; beyond 8,000 characters nothing is read."""
     sentences = Sentences(_LONGEST_SENTENCE)
     text = text[:LONGEST_ANSWER]
     whole: list[str] = []
@@ -154,9 +154,7 @@ def clauses_of(text: str, today: date) -> list[list[Clause]]:
             whole[-1] += f" {sentence.strip()}"
         else:
             whole.append(sentence.strip())
-    return [
-        [Clause(part, today) for part in _CLAUSE.split(sentence) if part.strip()] for sentence in whole if sentence
-    ]
+    return [Clause(part, today) for sentence in whole for part in _CLAUSE.split(sentence) if part.strip()]
 
 
 def is_about_another(clause: Clause, own_names: frozenset[str], given_names: frozenset[str]) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
+from typing import Any
 
 from tilores_core.chat.grounding.amounts import Claim
 from tilores_core.chat.grounding.claims import claims
@@ -46,22 +48,21 @@ class IndexedRecords:
         customers = () if self.customer is None else (self.customer,)
         return evidence_of(self.text, customers, today=self.today)
 
+    @property
+    def _fields(self) -> Iterator[tuple[str, Any]]:
+        for record in self.customer.records if self.customer is not None else ():
+            yield from record.fields.items()
+
     @cached_property
     def own_names(self) -> frozenset[str]:
         """The words of the customer's own names, folded."""
-        if self.customer is None:
-            return frozenset()
-        names = [self.customer.name or ""]
-        for record in self.customer.records:
-            names += [str(value) for field, value in record.fields.items() if _NAME_FIELD.fullmatch(field)]
-        return words_of(" ".join(names))
+        names = [str(value) for field, value in self._fields if _NAME_FIELD.fullmatch(field)]
+        return words_of(" ".join([(self.customer and self.customer.name) or "", *names]))
 
     @cached_property
     def field_words(self) -> frozenset[frozenset[str]]:
         """The words of each field's name, folded."""
-        if self.customer is None:
-            return frozenset()
-        return frozenset(_words_of_field(field) for record in self.customer.records for field in record.fields)
+        return frozenset(_words_of_field(field) for field, _ in self._fields)
 
     def quotes(self, text: str) -> bool:
         """Whether all that `text` may state stands in the records as it is written, which takes a fraction of the

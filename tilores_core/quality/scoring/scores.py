@@ -153,15 +153,9 @@ class _Reading:
     def __init__(self, question: GoldenQuestion, text: str, index: IndexedRecords) -> None:
         self._question = question
         self._asked = Clause(question.text, _REFERENCE)
-        own = index.own_names
-        self._all: list[Clause] = []
-        self._own: list[Clause] = []
-        self._others: list[Clause] = []
-        for sentence in clauses_of(text, _REFERENCE):
-            about_another = [is_about_another(clause, own, GIVEN_NAMES) for clause in sentence]
-            for clause, other in zip(sentence, about_another, strict=True):
-                self._all.append(clause)
-                (self._others if other else self._own).append(clause)
+        self._all = clauses_of(text, _REFERENCE)
+        self._others = [clause for clause in self._all if is_about_another(clause, index.own_names, GIVEN_NAMES)]
+        self._own = [clause for clause in self._all if clause not in self._others]
         self._known: Sequence[Fact] = (*question.facts, *question.forbidden)
 
     def credit(self, fact: Fact) -> float:
