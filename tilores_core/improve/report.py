@@ -1,14 +1,17 @@
-"""A cycle in one line, as Markdown and as HTML: what was found, tried, gained, spent, decided, and why. Without any
-customer's data."""
+"""A cycle in one line, as Markdown and as HTML: what was found, tried, gained, spent, decided, and why; and what
+happens in cycles and episodes, as it happens. Without any customer's data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.improve.cycle import PHASES
 from tilores_core.quality.evaluation.report import begin_page
+from tilores_core.resilience import wait_for_event
+from tilores_core.store.topics import HEALING, IMPROVEMENT
 
 if TYPE_CHECKING:
     from tilores_core.store.healing import Episode
@@ -82,6 +85,74 @@ async def list_episodes(store: LazyStore, limit: int) -> dict[str, list[dict[str
         for one in lessons(found)
     ]
     return {"episodes": [episode_row(one) for one in found[:limit]], "lessons": learned}
+
+
+class ImprovementEvents:
+    """What happens in cycles and episodes, whichever process makes it happen: read from the store.
+
+    One for a process: it listens once to the store's change feed, for all who follow.
+    """
+
+    def __init__(self, store: LazyStore) -> None:
+        self._store = store
+        self._followers: set[asyncio.Event] = set()
+        for topic in (IMPROVEMENT, HEALING):
+            store.listen(topic, lambda _: self._wake())
+
+    async def follow(self, quiet_seconds: float) -> AsyncGenerator[list[tuple[str, dict[str, Any]]]]:
+        """What has changed since the list before; the first one is how things stand, and an empty one says that
+        nothing has changed for so long. Raises `StoreError`.
+
+        Names: `cycle` (a cycle's row, when it begins, ends or waits for its roll-out), `phase` (one that has ended),
+        `progress` (calls so far), `decision`, `episode`.
+        """
+        changed = asyncio.Event()
+        self._followers.add(changed)
+        seen: dict[str, Any] = {}
+        try:
+            while True:
+                changed.clear()
+                yield await self._look(seen)
+                while not await wait_for_event(changed, quiet_seconds):
+                    yield []
+        finally:
+            self._followers.discard(changed)
+
+    def _wake(self) -> None:
+        for one in self._followers:
+            one.set()
+
+    async def _look(self, seen: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        store = await self._store.get()
+        events: list[tuple[str, dict[str, Any]]] = []
+        is_first, seen["begun"] = "begun" not in seen, True
+
+        def add_changed(key: str, name: str, data: dict[str, Any]) -> None:
+            if seen.get(key) != data:
+                seen[key] = data
+                events.append((name, data))
+
+        for cycle in reversed(await store.improvement.recent(limit=5)):
+            key, about = f"cycle {cycle.id}", {"cycle": cycle.id}
+            row = cycle_row(cycle)
+            state = {name: row[name] for name in ("id", "state", "created", "strategy")}
+            ended = cycle.state in ("done", "failed")
+            if not ended:
+                add_changed(key, "cycle", state)
+            if not (ended and is_first):  # the phases of earlier cycles are in their reports
+                for number, phase in enumerate(PHASES, start=1):
+                    if phase in cycle.phases:
+                        add_changed(f"{key} {phase}", "phase", {**about, "phase": phase, "number": number})
+                if "validation" in cycle.phases:
+                    add_changed(f"{key} decision", "decision", {**about, **cycle.phases["validation"]["decision"]})
+            if cycle.state == "running":
+                calls = await store.improvement.count_calls(cycle.id)
+                add_changed(f"{key} calls", "progress", {**about, "calls": calls})
+            if ended:
+                add_changed(key, "cycle", row)
+        for episode in reversed(await store.healing.recent(limit=20)):
+            add_changed(f"episode {episode.id}", "episode", episode_row(episode))
+        return events
 
 
 def as_markdown(cycle: StoredCycle) -> str:
