@@ -1,6 +1,6 @@
 """The body of `POST /v1/chat/completions`. Unknown keys are ignored, null means absent.
 
-What each key of the OpenAI SDK's request type comes to is in `KEYS`; a test compares the two.
+What each key of the OpenAI SDK's request type comes to is in the decoder's test, which compares the two.
 """
 
 from __future__ import annotations
@@ -16,20 +16,6 @@ Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Stop = Annotated[str, Meta(min_length=1)]
 NULL: Final = Raw(b"null")
 """Where a key is absent; from a factory, as a default would have to stand in the JSON Schema."""
-
-Decision = Literal["used", "passed on", "accepted, changes no answer", "refused unless it asks for nothing"]
-_HINT: Final = "accepted, changes no answer"
-_REFUSED: Final = "refused unless it asks for nothing"
-KEYS: Final[dict[str, Decision]] = {
-    **dict.fromkeys(("messages", "model", "metadata", "user", "n"), "used"),
-    **dict.fromkeys(("stream", "stream_options", "functions", "function_call"), "used"),
-    **dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias"), "passed on"),
-    **dict.fromkeys(("max_tokens", "max_completion_tokens", "stop", "seed", "response_format"), "passed on"),
-    **dict.fromkeys(("reasoning_effort", "verbosity", "tools", "tool_choice", "parallel_tool_calls"), "passed on"),
-    **dict.fromkeys(("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prediction"), _HINT),
-    **dict.fromkeys(("safety_identifier", "service_tier", "store", "moderation"), _HINT),
-    **dict.fromkeys(("logprobs", "top_logprobs", "modalities", "audio", "web_search_options"), _REFUSED),
-}
 
 
 # --- messages ------------------------------------------------------------------------------------------------
