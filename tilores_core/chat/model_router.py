@@ -24,11 +24,9 @@ class ModelNotes(Protocol):
 
     def attempted(self, attempt: Attempt, purpose: Purpose) -> None:
         """A call has ended."""
-        ...
 
     def answered(self, asked: str, model: str) -> None:
         """Note that `model` has answered a turn that asked for `asked`; full names."""
-        ...
 
 
 class ModelRouter:

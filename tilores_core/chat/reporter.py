@@ -32,11 +32,9 @@ class TraceSink(Protocol):
 
     def put(self, outcome: Outcome) -> None:
         """Trace the outcome, or leave it out, as the settings say."""
-        ...
 
     def take(self, outcome: Outcome) -> None:
         """Trace the outcome; it was chosen already."""
-        ...
 
 
 class QualitySink(Protocol):
@@ -51,11 +49,9 @@ class QualitySink(Protocol):
 
     def count(self, context: TurnContext, answer: Answer | None, error: BaseException | None) -> bool:
         """A turn has ended that was not answered from memory. Whether `take` is to get its outcome."""
-        ...
 
     def take(self, outcome: Outcome) -> None:
         """The outcome of a turn that `count` wanted."""
-        ...
 
 
 class OutcomeReporter:

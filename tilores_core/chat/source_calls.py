@@ -22,7 +22,6 @@ class SourceNotes(Protocol):
 
     def looked_up(self, outcome: str, seconds: float) -> None:
         """A look-up has ended; `outcome` is ok or an error code."""
-        ...
 
 
 class SourceCalls:

@@ -44,12 +44,10 @@ class Run(Protocol):
 
     def totals(self) -> Mapping[str, Any]:
         """What has come of it so far; written to the store about twice a second."""
-        ...
 
     @property
     def lines(self) -> int | None:
         """How many lines there are, once that is known."""
-        ...
 
 
 Start = Callable[["Job"], Awaitable[Run]]

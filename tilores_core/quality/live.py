@@ -63,15 +63,12 @@ class ScoreObserver(Protocol):
 
     def record(self, outcome: Outcome, score: float | None) -> None:
         """Take the score of a turn. `score`: overall, in [0, 1]; None for a turn that failed or was not scored."""
-        ...
 
     def record_unreliable(self, outcome: Outcome) -> None:
         """The scorer failed at this turn."""
-        ...
 
     async def flush(self) -> None:
         """Add what was recorded to the store. Raises `StoreError`; it is kept then."""
-        ...
 
 
 class LiveQuality:

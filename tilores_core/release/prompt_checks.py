@@ -93,7 +93,6 @@ class PromptEvaluator(Protocol):
 
     async def evaluate_prompt(self, prompt: Prompt, model: str | None = None) -> PromptEvaluation:
         """Ask all golden questions with `prompt` and `model`, by default that of `[use]`, none from the cache."""
-        ...
 
 
 class PromptChecks:

@@ -54,7 +54,6 @@ class PromptAssignment(Protocol):
     def sessions(self) -> Mapping[str | None, tuple[PromptState, TurnCounts, PromptChoice]]:
         """What live turns of a session get while the state is in force, where nothing else decides, and what counts
         them."""
-        ...
 
     def __call__(self, turn: Turn, model: str, state: PromptState) -> PromptChoice: ...
 

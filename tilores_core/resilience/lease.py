@@ -30,15 +30,12 @@ class LeaseBackend(Protocol):
         A fence rises with every acquisition of a name, so that what a former holder still writes can be refused;
         always 0 where the backend has no fences.
         """
-        ...
 
     async def renew(self, name: str, holder: str, fence: int, seconds: float) -> bool:
         """Extend it to `seconds` from now; False when it is over, and then the work must stop."""
-        ...
 
     async def release(self, name: str, holder: str, fence: int) -> bool:
         """Let others have it at once; False when it was over already."""
-        ...
 
 
 class Lease:

@@ -49,11 +49,9 @@ class ChatProtocol(Protocol):
 
     def values(self, exchange: HttpExchange, run_id: str, tier: bytes, stored_at: float) -> tuple[bytes, ...]:
         """What goes into the gaps, in their order. `stored_at`: seconds since the epoch."""
-        ...
 
     def body(self, answer: Answer, run_id: str, latency_ms: float) -> object:
         """The reply of an answer, as a JSON value."""
-        ...
 
 
 class _AtWork:

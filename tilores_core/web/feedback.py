@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -86,18 +87,14 @@ def _as_share(feedback: Feedback) -> float | None:
 def without_texts(feedback: Feedback) -> Feedback:
     """The score, and the value unless it is text: free text may name a person."""
     value = None if isinstance(feedback.value, str) else feedback.value
-    return Feedback(run_id=feedback.run_id, key=feedback.key, score=feedback.score, value=value)
+    return replace(feedback, value=value, comment=None)
 
 
 def feedback_body(feedback: Feedback) -> dict[str, Any]:
     now = datetime.now(UTC).isoformat()
     return {
         "id": str(uuid.uuid4()),
-        "run_id": feedback.run_id,
-        "key": feedback.key,
-        "score": feedback.score,
-        "value": feedback.value,
-        "comment": feedback.comment,
+        **asdict(feedback),
         "correction": None,
         "created_at": now,
         "modified_at": now,

@@ -88,15 +88,12 @@ class Companion(Protocol):
 
     def start(self) -> None:
         """The server is ready."""
-        ...
 
     def end(self) -> None:
         """The server begins to end; returns at once and may be called from a signal handler."""
-        ...
 
     def close(self, seconds: float) -> None:
         """The server has ended; wait at most so many seconds."""
-        ...
 
 
 class GatheringTransport:

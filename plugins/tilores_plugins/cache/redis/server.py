@@ -23,24 +23,19 @@ class Server(Protocol):
 
     async def get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         """The values in order; None for a key that is absent or holds no plain value."""
-        ...
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
         """Replies in order. The key of each command is its second word (EVAL: its fourth). A refusal is an
         exception in the list."""
-        ...
 
     def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
         """All keys that match, in portions; a key may come twice."""
-        ...
 
     async def info(self) -> list[dict[str, str]]:
         """INFO of each primary, with `keys` (DBSIZE) added."""
-        ...
 
     async def connection(self) -> AbstractConnection:
         """A connection of one's own, not yet connected."""
-        ...
 
     async def aclose(self) -> None: ...
 

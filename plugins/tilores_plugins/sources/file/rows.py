@@ -38,11 +38,9 @@ class Format(Protocol):
 
     def rows(self, file: BinaryIO, problems: Problems) -> Iterator[Row]:
         """All good rows from the beginning of the file; the others go to `problems`."""
-        ...
 
     def parse(self, raw: bytes) -> Mapping[str, Any]:
         """One row read again. Raises ValueError when `raw` is not a row."""
-        ...
 
 
 def read_line(file: BinaryIO, most: int, end: bytes = b"\n") -> bytes:
