@@ -185,7 +185,7 @@ def _as_callback(function: Callable[..., Any]) -> Callable[..., None]:
 
 
 def _refuse_infinite(ctx: typer.Context, values: Mapping[str, Any]) -> None:
-    """Typer takes nan for a number within any limits."""
+    """Typer takes `inf` where there is no maximum, and click's ranges take `nan`."""
     for param in ctx.command.params:
         value = values.get(param.name or "")
         if isinstance(value, float) and not isfinite(value):
