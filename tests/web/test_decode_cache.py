@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tilores_core.errors import InvalidRequestError
+from tilores_core.settings import ChatTable
 from tilores_core.web.openai.decode import HEADERS, decode_completion
-from tilores_core.web.request import DecodeCache, Limits
+from tilores_core.web.request import DecodeCache
 
 BODY = b'{"model": "demo:simulated-1", "messages": [{"role": "user", "content": "hello"}]}'
 
@@ -52,5 +53,5 @@ def test_the_headers_named_are_all_that_are_read() -> None:
         b', "user": "u", "metadata": {}',
     ):
         headers = Watched()
-        decode_completion(BODY[:-1] + extra + b"}", headers, Limits())
+        decode_completion(BODY[:-1] + extra + b"}", headers, ChatTable())
         assert headers.read <= set(HEADERS)

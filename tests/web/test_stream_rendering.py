@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tilores_core.contracts import Answer, Delta
+from tilores_core.settings import ChatTable
 from tilores_core.web.langserve.decode import decode_run
 from tilores_core.web.langserve.pieces import Pieces, RunInfo
 from tilores_core.web.langserve.stream import stream, stream_events, stream_log
 from tilores_core.web.openai.stream import CompletionInfo, _Frames, completion_chunks
-from tilores_core.web.request import Limits
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 ITEMS: tuple[Delta | Answer, ...] = (
@@ -32,7 +32,7 @@ async def items() -> AsyncIterator[Delta | Answer]:
 
 
 def run() -> RunInfo:
-    return RunInfo(run_id="r1", request=decode_run(b'{"input": "hi"}', Limits()), started=perf_counter())
+    return RunInfo(run_id="r1", request=decode_run(b'{"input": "hi"}', ChatTable()), started=perf_counter())
 
 
 STREAMS: dict[str, tuple[Callable[[], AsyncGenerator[bytes]], bytes, bytes]] = {

@@ -26,7 +26,7 @@ from tilores_core.web.bodies import cache_control
 from tilores_core.web.body_timeout import BodyTimeout
 from tilores_core.web.http_exchange import ClientGoneError, HttpExchange
 from tilores_core.web.rate_limit import RateLimit
-from tilores_core.web.request import ChatRequest, Limits
+from tilores_core.web.request import ChatRequest
 from tilores_core.web.response_template import ResponseTemplate
 
 log = structlog.get_logger(part="access")
@@ -92,9 +92,6 @@ class ChatService:
         self.meter = None if metrics is None else metrics.requests
         self.authenticator = authenticator
         self.table = table
-        self.limits = Limits(
-            max_messages=table.max_messages, max_characters=table.max_characters, max_batch=table.max_batch
-        )
         self._rate = rate_limit
         self._bodies = BodyTimeout(_SECONDS_FOR_BODY)
         self._at_work = _AtWork(table.max_concurrent)

@@ -1,4 +1,4 @@
-"""A chat request after decoding, whichever protocol it came by, the limits it must keep, and those decoded before."""
+"""A chat request after decoding, whichever protocol it came by, its limits, and those decoded before."""
 
 from __future__ import annotations
 
@@ -10,20 +10,12 @@ from typing import Any, Generic, TypeVar
 from tilores_core.chat.turn_context import KeyMemo
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
+from tilores_core.settings import ChatTable
 
 T = TypeVar("T")
 
 _MOST = 512
 _LONGEST_BODY = 16 * 1024  # so that all together are at most 8 MiB
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one request may hold; from `[chat]` in plugins.toml."""
-
-    max_messages: int = 200
-    max_characters: int = 200_000
-    max_batch: int = 100
 
 
 # Not frozen: one is made for every request, cached ones too, and freezing would double what that costs.
@@ -43,7 +35,7 @@ class ChatRequest:
     memo: KeyMemo = field(default_factory=KeyMemo)
 
 
-def check_limits(messages: tuple[Message, ...], limits: Limits, param: str) -> tuple[Message, ...]:
+def check_limits(messages: tuple[Message, ...], limits: ChatTable, param: str) -> tuple[Message, ...]:
     """The messages. Where all are the system's, the last one is the question, as OpenAI's models take it.
 
     Raises `InvalidRequestError` when there are too many messages, too many characters, or no user text.

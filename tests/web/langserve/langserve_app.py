@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from tilores_core.contracts import Answer, CustomerChoice, CustomerOutcome, Delta, Usage
 from tilores_core.errors import ProviderUnavailableError, RateLimitedError, TiloresError
+from tilores_core.settings import ChatTable
 from tilores_core.testing.waiting import wait_until
 from tilores_core.web.langserve.config import config_schema
 from tilores_core.web.langserve.config_hash import decode_config_hash
@@ -28,7 +29,7 @@ from tilores_core.web.langserve.errors import error_reply
 from tilores_core.web.langserve.pieces import RunInfo
 from tilores_core.web.langserve.schemas import input_schema, output_schema
 from tilores_core.web.langserve.stream import stream, stream_events, stream_log
-from tilores_core.web.request import ChatRequest, Limits
+from tilores_core.web.request import ChatRequest
 
 USAGE = Usage(input_tokens=12, output_tokens=5)
 TOOL_CALL = {
@@ -99,7 +100,7 @@ def answer(text: str, **changes: Any) -> Answer:
 
 
 def build_app(engine: ScriptedEngine, errors: list[Exception]) -> Starlette:
-    limits = Limits()
+    limits = ChatTable()
 
     async def invoke(request: Request) -> Response:
         started = time.perf_counter()

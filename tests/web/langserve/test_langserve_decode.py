@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tilores_core.errors import InvalidRequestError
+from tilores_core.settings import ChatTable
 from tilores_core.web.langserve.decode import EventFilters, decode_batch, decode_run
 from tilores_core.web.langserve.errors import error_reply
-from tilores_core.web.request import ChatRequest, Limits
+from tilores_core.web.request import ChatRequest
 
-LIMITS = Limits(max_batch=3)
+LIMITS = ChatTable(max_batch=3)
 RUN_ID = "8e2d1f0a-0d9f-4ab4-8a53-2f4f3a1f0b11"
 
 

@@ -9,10 +9,10 @@ from langchain_core.messages import AIMessage
 
 from tests.web.langserve.langserve_app import TOOL_CALL, answer
 from tilores_core.contracts import Answer, CustomerChoice, CustomerOutcome
+from tilores_core.settings import ChatTable
 from tilores_core.web.langserve.decode import decode_run
 from tilores_core.web.langserve.encode import batch_body, invoke_body, invoke_template, message, reply
 from tilores_core.web.langserve.messages import parse_messages
-from tilores_core.web.request import Limits
 from tilores_core.web.response_template import ReplyValues
 
 SURFACE = {
@@ -142,5 +142,5 @@ def test_long_numbers_in_arguments_go_out_and_come_back_as_they_are() -> None:
     assert b"\n" not in sent  # it would end an event of a stream
     assert json.loads(sent)["tool_calls"][0]["args"] == {"account": number, "sum": 1.1}
     back = b'{"input": ["Which account?", %b, {"role": "tool", "tool_call_id": "c1", "content": "found"}]}' % sent
-    messages = decode_run(back, Limits()).chat.messages
+    messages = decode_run(back, ChatTable()).chat.messages
     assert json.loads(messages[1]["tool_calls"][0]["function"]["arguments"])["account"] == number

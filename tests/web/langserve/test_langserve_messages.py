@@ -8,8 +8,8 @@ from hypothesis import given, strategies as st
 
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
+from tilores_core.settings import ChatTable
 from tilores_core.web.langserve.messages import parse_messages
-from tilores_core.web.request import Limits
 
 USER = {"role": "user", "content": "hi"}
 
@@ -232,7 +232,7 @@ def test_what_is_wrong_is_named(value: object, param: str | None) -> None:
 
 
 def test_limits() -> None:
-    limits = Limits(max_messages=2, max_characters=10)
+    limits = ChatTable(max_messages=2, max_characters=10)
     for value, param in (
         ({"messages": ["a"] * 3}, "input.messages"),
         # Too many are not looked at one by one.
@@ -265,7 +265,7 @@ JSON = st.recursive(
 )
 
 
-def parsed(value: object, limits: Limits | None) -> tuple[Message, ...] | None:
+def parsed(value: object, limits: ChatTable | None) -> tuple[Message, ...] | None:
     try:
         return parse_messages(value, limits=limits)
     except InvalidRequestError as error:
@@ -276,7 +276,7 @@ def parsed(value: object, limits: Limits | None) -> tuple[Message, ...] | None:
 
 @given(JSON)
 def test_any_json_is_read_or_refused(value: object) -> None:
-    messages = parsed(value, Limits())
+    messages = parsed(value, ChatTable())
     if messages is None:
         return
     assert orjson.loads(orjson.dumps(messages)) == list(messages)

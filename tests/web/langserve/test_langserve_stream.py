@@ -16,16 +16,16 @@ from langchain_core.messages import AIMessageChunk
 from tests.web.langserve.langserve_app import TOOL_CALL, answer
 from tilores_core.contracts import Answer, Delta
 from tilores_core.errors import ProviderUnavailableError
+from tilores_core.settings import ChatTable
 from tilores_core.web.langserve.decode import decode_run
 from tilores_core.web.langserve.pieces import RunInfo
 from tilores_core.web.langserve.stream import stream, stream_events, stream_log
-from tilores_core.web.request import Limits
 
 STREAMS = [stream, stream_log, stream_events]
 
 
 def info(body: bytes = b'{"input": "hi"}', **more: Any) -> RunInfo:
-    return RunInfo(run_id="r1", request=decode_run(body, Limits()), started=perf_counter(), **more)
+    return RunInfo(run_id="r1", request=decode_run(body, ChatTable()), started=perf_counter(), **more)
 
 
 class Items:

@@ -37,13 +37,13 @@ from tilores_core.errors import (
     SourceUnavailableError,
     UnknownModelError,
 )
+from tilores_core.settings import ChatTable
 from tilores_core.testing.waiting import wait_until
 from tilores_core.web.openai.decode import CompletionRequest, decode_completion
 from tilores_core.web.openai.encode import completion_template
 from tilores_core.web.openai.errors import error_reply, method_not_allowed, route_not_found
 from tilores_core.web.openai.models import find_model, models_body
 from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
-from tilores_core.web.request import Limits
 from tilores_core.web.response_template import ReplyValues
 
 KEY = "tilores-test-key"
@@ -151,7 +151,7 @@ class ScriptedServer:
         if refused:
             return refused
         try:
-            wanted = decode_completion(await request.body(), dict(request.headers.raw), Limits())
+            wanted = decode_completion(await request.body(), dict(request.headers.raw), ChatTable())
             self.requests.append(wanted)
             name = (wanted.chat.model or "").partition(":")[2]
             self.attempts[name] = self.attempts.get(name, 0) + 1

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tilores_core.errors import InvalidRequestError
+from tilores_core.settings import ChatTable
 from tilores_core.web.openai.body import CompletionBody
 from tilores_core.web.openai.decode import CompletionRequest, decode_completion
-from tilores_core.web.request import Limits
 
 USER = {"role": "user", "content": "What is Edwina Hawthorne's credit score?"}
-LIMITS = Limits(max_messages=20, max_characters=1000)
+LIMITS = ChatTable(max_messages=20, max_characters=1000)
 
 
 def decode(headers: Any = None, /, **fields: Any) -> CompletionRequest:

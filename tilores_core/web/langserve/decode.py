@@ -12,11 +12,12 @@ import orjson
 from msgspec import Struct
 
 from tilores_core.errors import InvalidRequestError
+from tilores_core.settings import ChatTable
 from tilores_core.web.bodies import convert, without_halves
 from tilores_core.web.langserve.config import Names, RunConfig, add_kwargs, read_config
 from tilores_core.web.langserve.errors import ConfigCountError, InvalidJsonError, MissingFieldError
 from tilores_core.web.langserve.messages import parse_messages
-from tilores_core.web.request import ChatRequest, Limits
+from tilores_core.web.request import ChatRequest
 
 
 class EventFilters(Struct, frozen=True):
@@ -53,7 +54,7 @@ class RunRequest:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def decode_run(body: bytes, limits: Limits, *, base_config: Mapping[str, Any] | None = None) -> RunRequest:
+def decode_run(body: bytes, limits: ChatTable, *, base_config: Mapping[str, Any] | None = None) -> RunRequest:
     """The body of `invoke`, `stream`, `stream_log` and `stream_events`.
 
     `base_config` is the config in the path (`decode_config_hash`). Raises `InvalidRequestError` whose `param` is
@@ -69,7 +70,7 @@ def decode_run(body: bytes, limits: Limits, *, base_config: Mapping[str, Any] | 
 
 
 def decode_batch(
-    body: bytes, limits: Limits, *, base_config: Mapping[str, Any] | None = None
+    body: bytes, limits: ChatTable, *, base_config: Mapping[str, Any] | None = None
 ) -> tuple[RunRequest, ...]:
     """The body of `batch`, one request per input. Raises as `decode_run` does; one bad input fails all.
 
@@ -128,7 +129,7 @@ def _add_kwargs(configs: list[RunConfig], kwargs: object) -> list[RunConfig]:
     ]
 
 
-def _run(value: object, param: str, config: RunConfig, limits: Limits, filters: EventFilters) -> RunRequest:
+def _run(value: object, param: str, config: RunConfig, limits: ChatTable, filters: EventFilters) -> RunRequest:
     messages = parse_messages(value, param=param, limits=limits)
     return RunRequest(
         chat=ChatRequest(messages=messages, **config.fields),

@@ -6,6 +6,7 @@ from typing import Any, Final, NoReturn
 
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
+from tilores_core.settings import ChatTable
 from tilores_core.web.langserve.content import (
     ContentError,
     function_call_id,
@@ -13,7 +14,7 @@ from tilores_core.web.langserve.content import (
     read_state,
     read_tool_calls,
 )
-from tilores_core.web.request import Limits, check_limits
+from tilores_core.web.request import check_limits
 
 _WORDS: Final = {
     "user": ("human", "user", "HumanMessage", "HumanMessageChunk"),
@@ -32,7 +33,7 @@ _SHAPES_FIX: Final = 'send a string, a list of messages, {"input": …} or {"mes
 _MESSAGE_FIX: Final = 'send a string, ["human", "…"] or {"role": "user", "content": "…"}'
 
 
-def parse_messages(value: object, *, param: str = "input", limits: Limits | None = None) -> tuple[Message, ...]:
+def parse_messages(value: object, *, param: str = "input", limits: ChatTable | None = None) -> tuple[Message, ...]:
     """The messages in `value`: a string, a list of messages, an object with `messages` or `input`, a prompt value.
 
     `param` is what errors call `value`. Raises `InvalidRequestError` naming the part that is wrong, and nothing

@@ -81,9 +81,9 @@ class LangServeRoutes:
         service = self._service
         body = await service.body(exchange)
         if base is None:
-            request = self._decoded.get(body, (), lambda: decode_run(body, service.limits)).chat
+            request = self._decoded.get(body, (), lambda: decode_run(body, service.table)).chat
         else:
-            request = decode_run(body, service.limits, base_config=base).chat
+            request = decode_run(body, service.table, base_config=base).chat
         run_id = request.run_id or new_run_id()
         await service.serve(exchange, self, request, run_id, with_cache_control=True)
 
@@ -106,7 +106,7 @@ class LangServeRoutes:
     async def _batch(self, exchange: HttpExchange, base: Mapping[str, Any] | None = None) -> None:
         service = self._service
         body = await service.body(exchange)
-        runs = decode_batch(body, service.limits, base_config=base)
+        runs = decode_batch(body, service.table, base_config=base)
         run_ids = [run.chat.run_id or new_run_id() for run in runs]
         turns = [
             service.turn(exchange, run.chat, run_id, with_cache_control=True)
@@ -121,7 +121,7 @@ class LangServeRoutes:
         async def run(exchange: HttpExchange, base: Mapping[str, Any] | None = None) -> None:
             service = self._service
             body = await service.body(exchange)
-            request = decode_run(body, service.limits, base_config=base)
+            request = decode_run(body, service.table, base_config=base)
             run_id = request.chat.run_id or new_run_id()
             turn = service.turn(exchange, request.chat, run_id)
             info = RunInfo(

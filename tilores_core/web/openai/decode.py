@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
+from tilores_core.settings import ChatTable
 from tilores_core.web.bodies import cache_control, flag, identifier, read_json, seconds
 from tilores_core.web.openai.body import (
     NULL,
@@ -27,7 +28,7 @@ from tilores_core.web.openai.body import (
     ToolChoice,
 )
 from tilores_core.web.openai.messages import KINDS, invalid, open_json, read_messages
-from tilores_core.web.request import ChatRequest, Limits, check_limits
+from tilores_core.web.request import ChatRequest, check_limits
 
 _PASSED: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "reasoning_effort")
 _UNANSWERABLE: Final = ("logprobs", "top_logprobs", "audio", "web_search_options")
@@ -66,7 +67,7 @@ class CompletionRequest:
     functions: bool = False
 
 
-def decode_completion(body: bytes, headers: Mapping[bytes, bytes], limits: Limits) -> CompletionRequest:
+def decode_completion(body: bytes, headers: Mapping[bytes, bytes], limits: ChatTable) -> CompletionRequest:
     """Check a request body and its headers (names in lower case).
 
     Raises `InvalidRequestError` whose `param` is the path of the first thing that is wrong, such as

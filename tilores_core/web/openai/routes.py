@@ -60,7 +60,7 @@ class OpenAIRoutes:
         body = await service.body(exchange)
         headers = exchange.headers
         request = self._decoded.get(
-            body, tuple(map(headers.get, HEADERS)), lambda: decode_completion(body, headers, service.limits)
+            body, tuple(map(headers.get, HEADERS)), lambda: decode_completion(body, headers, service.table)
         )
         run_id = new_run_id()
         if request.stream:
