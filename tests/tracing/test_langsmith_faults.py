@@ -19,8 +19,8 @@ from tests.tracing.traced_app import traced_app
 from tilores_core import PluginContext, PluginError, Span, Trace
 from tilores_core.cli import doctor_checks
 from tilores_core.errors import ConfigError
+from tilores_core.host.build import module_exists
 from tilores_core.host.host import PluginHost
-from tilores_core.host.imports import module_exists
 from tilores_core.host.plugin import scan
 from tilores_core.settings.loader import LoadedConfig, validate_config
 from tilores_core.testing.waiting import eventually

@@ -10,6 +10,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
+from tilores_core.cli.output import unwritable
 from tilores_core.errors import ConfigError
 from tilores_core.files import read_text, replace_file
 from tilores_core.settings.loader import FILE_NAME, PACKAGED
@@ -30,9 +31,7 @@ def set_enabled(path: Path, plugin: str, *, on: bool) -> Path:
     try:
         replace_file(target, tomlkit.dumps(document).encode(), private=False)
     except OSError as error:
-        raise ConfigError(
-            f"cannot be written: {error.strerror}", where=str(target), fix="check the folder's permissions"
-        ) from error
+        raise unwritable(target, error) from error
     return target
 
 

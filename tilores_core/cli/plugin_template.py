@@ -8,6 +8,7 @@ from string import Template
 from typing import Final
 
 from tilores_core import __version__
+from tilores_core.cli.output import unwritable
 from tilores_core.errors import ConfigError
 
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "data" / "plugin_template"
@@ -36,7 +37,7 @@ def write_package(name: str, folder: Path) -> Path:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             (target / path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error.strerror}", fix="check its permissions") from error
+        raise unwritable(target, error) from error
     return target
 
 

@@ -23,7 +23,7 @@ import structlog
 
 from tilores_core.errors import PluginError
 from tilores_core.hookspecs import ENTRY_POINT_GROUP, HOOK_NAMES, PROJECT, Hooks, Spec
-from tilores_core.host.imports import import_error
+from tilores_core.host.build import import_error
 from tilores_core.host.plugin import Plugin
 from tilores_core.host.roles import ROLE_OF_HOOK, Registration, Role
 from tilores_core.settings.nearest import suggest

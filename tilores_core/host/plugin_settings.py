@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from tilores_core.errors import ConfigError
-from tilores_core.host.imports import import_attribute
+from tilores_core.host.build import import_attribute
 from tilores_core.host.load import settings_model
 from tilores_core.host.plan import HOST_KEYS
 from tilores_core.host.plugin import Plugin

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilores_core.errors import ConfigError, PluginError, TiloresError
-from tilores_core.host.imports import missing_dependency, module_exists
+from tilores_core.host.build import missing_dependency, module_exists
 from tilores_core.host.plugin import Plugin
 from tilores_core.host.roles import Registration, RoleName
 from tilores_core.settings import LoadedConfig, UseTable

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tilores_core.errors import ConfigError
+from tilores_core.files import read_text
 
 MAX_FILE_BYTES: Final = 64 * 1024
 # Shorter values (a port, "true") tell nobody anything, and blotting them out would make messages unreadable.
@@ -72,18 +73,9 @@ class _Resolver:
     def _file(self, name: str, keys: tuple[str, ...]) -> str:
         path = self.folder / Path(name).expanduser()
         try:
-            with path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-            text = data.decode("utf-8")
-        except OSError as error:
-            raise self._error(
-                keys, f"file {path} cannot be read: {error.strerror}", "correct the path or its permissions"
-            ) from None
-        except UnicodeDecodeError:
-            raise self._error(keys, f"file {path} is not UTF-8", "put the value into it as plain text") from None
-        if len(data) > MAX_FILE_BYTES:
-            raise self._error(keys, f"file {path} is larger than {MAX_FILE_BYTES} bytes", "is it the right file?")
-        value = text.removesuffix("\n").removesuffix("\r")
+            value = read_text(path, most=MAX_FILE_BYTES).removesuffix("\n").removesuffix("\r")
+        except ConfigError as error:
+            raise self._error(keys, f"file {error.message}", error.fix or "") from None
         self._remember(value)
         return value
 

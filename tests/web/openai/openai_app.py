@@ -40,9 +40,8 @@ from tilores_core.errors import (
 from tilores_core.settings import ChatTable
 from tilores_core.testing.waiting import wait_until
 from tilores_core.web.openai.decode import CompletionRequest, decode_completion
-from tilores_core.web.openai.encode import completion_template
+from tilores_core.web.openai.encode import completion_template, find_model, models_body
 from tilores_core.web.openai.errors import error_reply, method_not_allowed, route_not_found
-from tilores_core.web.openai.models import find_model, models_body
 from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
 from tilores_core.web.response_template import ReplyValues
 

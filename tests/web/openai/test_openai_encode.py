@@ -8,8 +8,7 @@ import pytest
 
 from tilores_core.contracts import Answer, CustomerChoice, CustomerOutcome, FinishReason, ModelInfo, Usage
 from tilores_core.errors import UnknownModelError
-from tilores_core.web.openai.encode import completion_template
-from tilores_core.web.openai.models import find_model, model_body, models_body
+from tilores_core.web.openai.encode import completion_template, find_model, model_body, models_body
 from tilores_core.web.response_template import ReplyValues
 
 ANSWER = Answer(

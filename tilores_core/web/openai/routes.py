@@ -12,9 +12,8 @@ from tilores_core.web.feedback import feedback_route
 from tilores_core.web.http_exchange import HttpExchange
 from tilores_core.web.ids import new_run_id
 from tilores_core.web.openai.decode import HEADERS, CompletionRequest, decode_completion
-from tilores_core.web.openai.encode import completion_template
+from tilores_core.web.openai.encode import completion_template, find_model, models_body
 from tilores_core.web.openai.errors import ErrorReply, method_not_allowed, nothing_there, route_not_found
-from tilores_core.web.openai.models import find_model, models_body
 from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
 from tilores_core.web.request import DecodeCache
 from tilores_core.web.response_template import ReplyValues, ResponseTemplate
