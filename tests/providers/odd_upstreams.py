@@ -629,6 +629,16 @@ case(
     ),
     GOOD_WHOLE,
 )
+case("data twice", reply(sse(*ANSWER).replace(b"data: ", b"data: data: ")), None)
+case("sse type with json though streaming", reply(json.dumps(whole()).encode(), "text/event-stream"), None)
+case("blank lines first", reply(b"\n \n" + sse(*ANSWER)), reply(b"\n \n" + JSON, "application/json"))
+case("call that is empty beside a text", stream(chunk(OK, tool_calls=[{}]), STOP), reply(whole(tool_calls=[{}])))
+case(
+    "call without a name",
+    stream(chunk("Let me see.", tool_calls=[{}]), chunk(fin="tool_calls")),
+    reply(whole(fin="tool_calls", tool_calls=[{"function": {"arguments": "{}"}}])),
+    want=FAILS,
+)
 WHOLE_CHOICE = {"index": 0, "message": {"role": "assistant", "content": OK}, "finish_reason": "stop"}
 case("whole answer behind its pieces", stream(chunk("It is "), chunk("forty."), {"choices": [WHOLE_CHOICE]}), None)
 case("whole answer behind a role", stream(chunk("", role="assistant"), {"choices": [WHOLE_CHOICE]}), None)

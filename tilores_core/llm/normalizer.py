@@ -205,8 +205,9 @@ class Normalizer:
             log.warning("model.finish_reason_unknown", reason=self._reason[:40])
         reason = _FINISH.get(self._reason)
         called = sorted((known for known in self._calls if known.at is not None), key=lambda known: known.at or 0)
-        # Some send an empty call beside the others; arguments without a name are a call cut off.
-        lost = any(known.at is None and (known.arguments or not called) for known in self._calls)
+        # Some send an empty call beside others, or a text; arguments without a name are a call cut off.
+        empty = bool(called) or reason == "stop"
+        lost = any(known.at is None and (known.arguments or not empty) for known in self._calls)
         return Completion(
             text="".join(self._texts),
             usage=self._usage,

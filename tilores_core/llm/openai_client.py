@@ -43,8 +43,8 @@ class OpenAIClient:
         self._address = address
         self._read_event = read_event
 
-    async def complete(self, body: bytes, *, stream: bool) -> AsyncGenerator[CompletionPiece]:
-        """Send `body`; the pieces of the answer, one for a reply that is not streamed.
+    async def complete(self, body: bytes) -> AsyncGenerator[CompletionPiece]:
+        """Send `body`; the pieces of the answer, one for a reply that is not streamed, whatever was asked for.
 
         Raises `UpstreamError`, `MalformedReplyError`, and what aiohttp raises when the connection fails.
         """
@@ -52,13 +52,13 @@ class OpenAIClient:
         try:
             if reply.status >= 300:
                 raise await _failure(reply)
-            read = b""
-            if not stream or reply.content_type == "application/json":
-                read = (await _read(reply, _LONGEST_REPLY)).removeprefix(BOM).lstrip()
-                if read.startswith((b"{", b"[")):  # else it streams, whatever it was asked for or says
-                    yield self._whole(_parse(read))
-                    return
-            async for piece in self._events(reply, read):
+            start = b""
+            while not (start or reply.content.at_eof()):  # some send blank lines until they know
+                start = (await reply.content.readany()).removeprefix(BOM).lstrip()
+            if start.startswith((b"{", b"[")):
+                yield self._whole(_parse(await _read(reply, _LONGEST_REPLY, start)))
+                return
+            async for piece in self._events(reply, start):
                 yield piece
         finally:
             reply.release()
@@ -81,7 +81,7 @@ class OpenAIClient:
             raise MalformedReplyError(_error_of(reply))
         return piece
 
-    async def _events(self, reply: Reply, read: bytes = b"") -> AsyncGenerator[CompletionPiece]:
+    async def _events(self, reply: Reply, read: bytes) -> AsyncGenerator[CompletionPiece]:
         """The pieces of a stream, `read` being what of it was read already."""
         parser = EventParser()
         heard = _Heard()
@@ -92,12 +92,14 @@ class OpenAIClient:
             if received > _LONGEST_REPLY:
                 raise MalformedReplyError
             for kind, data in parser.feed(chunk):
-                if data == _DONE or (data[:1] != b"{" and data.strip(b' "').upper() == _DONE):
-                    heard.check()
-                    if empty:
-                        raise MalformedReplyError
-                    await reply.finish()
-                    return
+                if data[:1] != b"{":
+                    data = data.removeprefix(b"data:").strip(b' "')  # some say twice that it is data
+                    if data.upper() == _DONE:
+                        heard.check()
+                        if empty:
+                            raise MalformedReplyError
+                        await reply.finish()
+                        return
                 event = _parse(data)
                 if kind == b"error":
                     raise MalformedReplyError(_error_of(_unwrap(event)) or event)
@@ -237,8 +239,8 @@ def _parse(data: bytes) -> Any:
         raise MalformedReplyError from None
 
 
-async def _read(reply: Reply, limit: int) -> bytes:
-    data, content = b"", reply.content
+async def _read(reply: Reply, limit: int, data: bytes = b"") -> bytes:
+    content = reply.content
     while not content.at_eof():
         chunk = await content.readany()
         data = data + chunk if data else chunk

@@ -81,7 +81,7 @@ class OpenAIProtocolProvider(ChatProvider):
         if request.stream:
             body["stream_options"] = _USAGE_TOO
         self.adapt(body, data)
-        return self._connect().complete(_write_body(body), stream=request.stream)
+        return self._connect().complete(_write_body(body))
 
     async def warm_up(self) -> None:
         self.check_key()

@@ -16,8 +16,10 @@ _MARKS: Final = (
     *("<|START_ACTION|>", "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<|tool_calls_section_begin|>"),
     *("<|tool_call_begin|>", "<|channel|>commentary to=functions.", "<|start|>assistant to=functions."),
     *("to=functions.", "[TOOL_CALLS]", "[TOOL_CALL]", "functools[", "```tool_code"),
+    *("<｜tool_calls_begin｜>", "<｜tool_call_begin｜>", "<|tools_prefix|>"),
 )
 # A call without a mark: one of these and the name of a tool, in a fence or not.
+_ENVELOPE: Final = '{"tool_calls":['
 _OPENINGS: Final = ('{"name":"', '{"type":"function","name":"', '{"type":"function","function":{"name":"')
 _FENCE: Final = re.compile(r"\s*(?:```\w*\s*)?\[?\s*")
 _FENCE_BEGUN: Final = re.compile(r"`{1,2}$|```\w*$")
@@ -56,7 +58,7 @@ class WrittenCalls:
 
     def __init__(self, tools: Mapping[str, Mapping[str, Any]]) -> None:
         self._tools = tools
-        self._openings = [f'{opening}{name}"' for opening in _OPENINGS for name in tools]
+        self._openings = [_ENVELOPE, *(f'{opening}{name}"' for opening in _OPENINGS for name in tools)]
         self._held = ""
         self.written = ""
 
@@ -134,11 +136,15 @@ class WrittenCalls:
     def _in_json(self, text: str) -> list[Call] | None:
         found: list[Call] = []
         end = 0
+        if text.startswith("{") and '"tool_calls"' in text:
+            text = text.partition("[")[2]
         for start, stop, value in _objects(text):
             if value is None:
                 return None
             written = text[start:stop]
             called = _named_inside(written, value) or self._named_before(text[end:start], written)
+            if called is None and len(value) == 1 and (name := next(iter(value))) in self._tools:
+                called = name, _as_written(written, name)
             if called is None:
                 return None
             found.append(called)

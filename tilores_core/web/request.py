@@ -36,7 +36,8 @@ class ChatRequest:
 
 
 def check_limits(messages: tuple[Message, ...], limits: ChatTable, param: str) -> tuple[Message, ...]:
-    """The messages. Where all are the system's, the last one is the question, as OpenAI's models take it.
+    """The messages. Where the user said nothing and the last one is the system's, it is the question, as OpenAI's
+    models take it.
 
     Raises `InvalidRequestError` when there are too many messages, too many characters, or no user text.
     """
@@ -65,9 +66,9 @@ def check_limits(messages: tuple[Message, ...], limits: ChatTable, param: str) -
             param=param,
             fix="shorten the messages",
         )
-    if not asked and characters and all(message["role"] == "system" for message in messages):
+    if not asked and messages and messages[-1]["role"] == "system":  # an application, of a caller who is silent
         last = messages[-1]["content"]
-        if not isinstance(last, str) or last.strip():
+        if last and (not isinstance(last, str) or last.strip()):
             return (*messages[:-1], {**messages[-1], "role": "user"})
     if not asked:
         raise InvalidRequestError("there is no user message with text", param=param, fix="add a user message")

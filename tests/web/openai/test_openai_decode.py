@@ -255,6 +255,8 @@ def test_system_message_alone_is_the_question() -> None:
     asked = [{"role": "system", "content": "Be brief."}, {"role": "developer", "content": "Summarise E-1."}]
     first, last = decode(messages=asked).chat.messages
     assert (first["role"], last) == ("system", {"role": "user", "content": "Summarise E-1."})
+    greeted = [asked[0], {"role": "assistant", "content": "Hello."}, asked[1]]  # the caller is silent
+    assert decode(messages=greeted).chat.messages[2] == last
     assert refuse(messages=[asked[0], {"role": "assistant", "content": "Hello."}]) == "messages"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tilores_core import Message, PluginContext
+from tilores_core import PluginContext
 from tilores_core.llm import OPENAI_FIELDS, Fields, ModelData, OpenAIProtocolProvider, load_catalogue
 
 if TYPE_CHECKING:
@@ -25,11 +25,13 @@ class DeepSeekProvider(OpenAIProtocolProvider):
     max_stops = 16
     message_state = ("reasoning_content",)
 
-    def message(self, message: Message) -> dict[str, Any]:
-        written = super().message(message)
-        if "tool_calls" in written:
-            written.setdefault("reasoning_content", "")  # of a call that another model made
-        return written
+    def adapt(self, body: dict[str, Any], model: ModelData) -> None:
+        messages = body["messages"]
+        if any("tool_calls" in message for message in messages):  # then it wants it of every answer, whoever gave it
+            body["messages"] = [
+                {"reasoning_content": "", **message} if message["role"] == "assistant" else message
+                for message in messages
+            ]
 
     def make(self, model: ModelData, fields: dict[str, Any]) -> BaseChatModel:
         from langchain_deepseek import ChatDeepSeek
