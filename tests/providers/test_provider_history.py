@@ -235,8 +235,9 @@ def told(call_id: str, text: str) -> Message:
         ([told("z", "1"), says("user", "And?")], ["assistant", "z: 1", "user"]),
         ([CALLED, told("a", "wait"), told("a", "1"), told("b", "2")], ["assistant", "a: 1", "b: 2"]),
         ([*(2 * [CALLED, told("b", "2"), told("a", "1")])], 2 * ["assistant", "a: 1", "b: 2"]),
+        ([{**CALLED, "tool_calls": 2 * CALLS[:1]}, told("a", "1"), told("a", "2")], ["assistant", "a: 1", "a: 2"]),
     ],
-    ids=["other-order", "interrupted", "late", "none", "call-was-cut-off", "twice", "same-ids"],
+    ids=["other-order", "interrupted", "late", "none", "call-was-cut-off", "twice", "same-ids", "one-id"],
 )
 def test_each_call_has_its_result_behind_it(history: list[Message], paired: list[str]) -> None:
     sent = for_model("", [says("user", "Weather?"), *history])[2:]

@@ -53,18 +53,21 @@ def for_model(system: str, messages: Sequence[Message]) -> list[Message]:
 
 def _pair_results(messages: Sequence[Message]) -> list[Message]:
     paired: list[Message] = []
-    places: dict[Any, int] = {}  # of a call's result, by the call's id
+    places: dict[Any, list[int]] = {}  # of a call's result, by the call's id, which may stand there twice
     for message in messages:
         call_id = message.get("tool_call_id", "")
         if message["role"] != "tool":
             paired.append(message)
-            for call in message.get("tool_calls", ()):
-                places[call.get("id")] = len(paired)
+            calls = message.get("tool_calls", ())
+            places |= {call.get("id"): [] for call in calls}
+            for call in calls:
+                places[call.get("id")].append(len(paired))
                 paired.append({"role": "tool", "content": _NO_RESULT, "tool_call_id": call.get("id", "")})
         elif call_id in places:
-            paired[places[call_id]] = message
+            own = places[call_id]
+            paired[own.pop(0) if len(own) > 1 else own[0]] = message
         else:
-            places[call_id] = len(paired) + 1
+            places[call_id] = [len(paired) + 1]
             function = {"name": message.get("name") or "unknown_tool", "arguments": "{}"}
             call = {"id": call_id, "type": "function", "function": function}
             paired += [{"role": "assistant", "content": None, "tool_calls": [call]}, message]
