@@ -142,12 +142,12 @@ async def test_gemini_gets_each_result_with_its_call(google: tuple[FakeUpstream,
         says("user", "Weather?"),
         {"role": "assistant", "content": None, "tool_calls": calls},
         {"role": "tool", "content": "Rome: sun", "tool_call_id": "call_b"},
-        {"role": "tool", "content": "Oslo: rain", "tool_call_id": "call_a"},
+        {"role": "tool", "content": "10.50", "tool_call_id": "call_a"},
     ]
     await ask(provider, GEMINI, for_model("", history), {"tools": [TOOL]})
     _, called, results = upstream.requests[-1].body["contents"]
     told = [part["functionResponse"]["response"]["output"] for part in results["parts"]]
-    assert told == ["Oslo: rain", "Rome: sun"]
+    assert told == ["10.50", "Rome: sun"]
     signatures = [part.get("thoughtSignature") for part in called["parts"]]
     assert signatures[0] == "c2lnbmF0dXJl"
     assert signatures[1] != signatures[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -106,7 +107,10 @@ def _keep_signatures(message: BaseMessage) -> None:
 
 
 def _adapt(message: BaseMessage) -> BaseMessage:
-    """With the signatures of its calls; LangChain leaves out a question that is blank, and warns."""
+    """With the signatures of its calls. LangChain leaves out a question that is blank, and warns; it reads a tool's
+    result as JSON, and would write a number in another way."""
+    if message.type == "tool" and isinstance(message.content, str) and message.content.lstrip()[:1] != "{":
+        return message.model_copy(update={"content": json.dumps({"output": message.content})})
     if message.type == "human" and message.content in ("", []):
         return HumanMessage(_BLANK)
     extra = message.additional_kwargs.get("extra_content")

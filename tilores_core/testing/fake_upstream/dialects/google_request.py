@@ -70,8 +70,10 @@ def _limit(value: Any) -> int | None:
 
 def _tools(tools: Any) -> tuple[Tool, ...]:
     declared = [made for tool in tools or [] for made in tool.get("functionDeclarations") or []]
+    # Google takes the names of fields in both spellings, and its SDK sends both.
+    schemas = ("parametersJsonSchema", "parameters_json_schema", "parameters")
     return tuple(
-        Tool(name=made["name"], parameters=made.get("parametersJsonSchema") or made.get("parameters") or {})
+        Tool(name=made["name"], parameters=next((made[key] for key in schemas if made.get(key)), {}))
         for made in declared
     )
 
