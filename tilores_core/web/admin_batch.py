@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 PATH: Final = "/admin/batch"
 NDJSON: Final = "application/x-ndjson"
 _CSV: Final = "text/csv"
-_SECONDS_PER_PIECE: Final = 30.0
 _LOOK_SECONDS: Final = 0.5
 _BLOCK: Final = 64 * 1024
 _LINES: Final = {"description": "A line for each question; what may be in one is each line's own matter."}
@@ -75,7 +74,7 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
         """Ask many questions: JSON lines or CSV in, a job out. The reply comes when the body is safely kept."""
         is_csv = request.headers.get("content-type", "").partition(";")[0].strip().lower() == _CSV
         job = await batches.submit(
-            _pieces(request),
+            request.stream(),
             form="csv" if is_csv else "jsonl",
             owner=actor,
             model=model,
@@ -124,20 +123,6 @@ async def _job(batches: BatchIntake, job_id: str) -> StoredJob:
 def _to_job(job: StoredJob, note: str | None = None) -> Job:
     shown = Job.model_validate(job, from_attributes=True)
     return shown if shown.ended is not None else shown.model_copy(update={"note": note})
-
-
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body as it arrives; a client that sends nothing for too long is dropped."""
-    stream = request.stream()
-    while True:
-        try:
-            async with asyncio.timeout(_SECONDS_PER_PIECE):
-                piece = await anext(stream)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise HTTPException(408, f"nothing came for {_SECONDS_PER_PIECE:g} s") from None
-        yield piece
 
 
 async def _follow(

@@ -19,7 +19,7 @@ from tilores_core.web.auth import require_key
 from tilores_core.web.http_exchange import Receive, Scope, Send
 from tilores_core.web.problems import problem
 
-_BODY_SECONDS = 30.0  # of the paths without a limit of their own, which read their body piece by piece
+_BODY_SECONDS = 30.0  # for each piece on the paths with a limit of their own, which keep it as it comes; else for all
 
 log = structlog.get_logger(part="web")
 
@@ -53,12 +53,15 @@ class Guard:
             await refusal(scope, receive, send)
             return
         size, whole = 0, False
-        deadline = None if scope["path"] in self._own else asyncio.get_running_loop().time() + _BODY_SECONDS
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _BODY_SECONDS
 
         async def counted() -> Any:
-            nonlocal size, whole
+            nonlocal size, whole, deadline
             if whole:
                 return await receive()
+            if scope["path"] in self._own:
+                deadline = loop.time() + _BODY_SECONDS
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
