@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from tilores_core import CacheTier
-from tilores_core.cache import decode, encode
+from tilores_core.cache.codec import decode, encode
 from tilores_core.cache.keys import answer_key, conversation_digest, fingerprint_key, wire_key
 from tilores_core.cache.tiered import MakerResult, TieredCache
 from tilores_core.settings import CacheTable

@@ -32,11 +32,9 @@ from tilores_core.contracts.deploy import (
     DeployJournal as DeployJournal,
     DeployLog as DeployLog,
     Deployment as Deployment,
-    DeploymentState as DeploymentState,
     DeployProject as DeployProject,
     DeployTarget as DeployTarget,
     DeployVariable as DeployVariable,
-    FindingState as FindingState,
     Progress as Progress,
     SupportsFiles as SupportsFiles,
 )
@@ -44,8 +42,6 @@ from tilores_core.contracts.executor import SupportsThreads as SupportsThreads
 from tilores_core.contracts.extractor import (
     CustomerExtractor as CustomerExtractor,
     Evidence as Evidence,
-    EvidenceKind as EvidenceKind,
-    Polarity as Polarity,
     Strength as Strength,
 )
 from tilores_core.contracts.llm import (
@@ -95,7 +91,6 @@ from tilores_core.contracts.source import (
 from tilores_core.contracts.tracer import (
     Feedback as Feedback,
     Span as Span,
-    SpanKind as SpanKind,
     SupportsFeedback as SupportsFeedback,
     Trace as Trace,
     Tracer as Tracer,

@@ -6,7 +6,6 @@ agree on what is equal. phonenumbers and idna are imported by the first text tha
 
 from tilores_core.identity.contact import normalise_email as normalise_email, normalise_phone as normalise_phone
 from tilores_core.identity.dates import (
-    MONTH_FIRST as MONTH_FIRST,
     DateOrder as DateOrder,
     Locale as Locale,
     NumericDate as NumericDate,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from tilores_core.settings.alerts import (
     AlertsTable as AlertsTable,
-    EscalationTable as EscalationTable,
     MaintenanceTable as MaintenanceTable,
     RouteTable as RouteTable,
 )
@@ -15,11 +14,8 @@ from tilores_core.settings.config import (
     CacheTable as CacheTable,
     ChatTable as ChatTable,
     Config as Config,
-    HostTable as HostTable,
     KeyTable as KeyTable,
-    MetricsTable as MetricsTable,
     NamespaceTable as NamespaceTable,
-    PrewarmTable as PrewarmTable,
     RoutingTable as RoutingTable,
     TracingTable as TracingTable,
     UseTable as UseTable,

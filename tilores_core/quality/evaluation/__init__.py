@@ -17,9 +17,7 @@ from tilores_core.quality.evaluation.plan import (
 )
 from tilores_core.quality.evaluation.results import (
     AnswerResult as AnswerResult,
-    Cell as Cell,
     Comparison as Comparison,
-    ScoreTable as ScoreTable,
     compare as compare,
     score_table as score_table,
 )

@@ -9,9 +9,7 @@ files       YAML and JSONL files of users
 
 from tilores_core.quality.questions.make import MakeOptions as MakeOptions, make_questions as make_questions
 from tilores_core.quality.questions.splits import (
-    HELD_OUT as HELD_OUT,
     SPLITS as SPLITS,
     GoldenSet as GoldenSet,
-    Split as Split,
     split_of as split_of,
 )

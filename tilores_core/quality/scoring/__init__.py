@@ -13,13 +13,11 @@ scores      the five scores and their weighted mean: `report_answer` for golden 
 from tilores_core.quality.scoring.question import (
     Fact as Fact,
     FactKind as FactKind,
-    ForbiddenReason as ForbiddenReason,
     GoldenQuestion as GoldenQuestion,
 )
 from tilores_core.quality.scoring.records import IndexedRecords as IndexedRecords
 from tilores_core.quality.scoring.scores import (
     SCORES as SCORES,
-    AnswerReport as AnswerReport,
     Scores as Scores,
     report_answer as report_answer,
     score_live as score_live,

@@ -14,7 +14,5 @@ from tilores_core.release.experiments.assignment import (
 from tilores_core.release.experiments.plan import (
     ROLLOUT_STEPS as ROLLOUT_STEPS,
     ExperimentPlan as ExperimentPlan,
-    ExperimentRequirements as ExperimentRequirements,
-    Guardrails as Guardrails,
 )
 from tilores_core.release.experiments.tester import ProductionABTester as ProductionABTester
