@@ -83,14 +83,15 @@ class ThoughtFilter:
         self.late = False
         if self._passes:
             return text
-        if self._begun and not (self._held or self._closing or self._trim):
-            if "<" not in text and "[" not in text and "◁" not in text:
-                return text
-        elif not self._begun:
-            text, self._held = self._held + text, ""
-            if not self._begin(text):
+        text, self._held = self._held + text, ""
+        if not self._begun:
+            begun = self._begin(text)
+            if begun is None:
+                self._held = text
                 return ""
-            text, self._held = self._held, ""
+            text = begun
+        if not (self._closing or self._trim or "<" in text or "[" in text or "◁" in text):
+            return text
         return self._filter(text)
 
     def rest(self) -> str:
@@ -101,20 +102,18 @@ class ThoughtFilter:
         tag = _TAG.match(rest)
         return rest[tag.end() :] if tag else rest
 
-    def _begin(self, text: str) -> bool:
-        """Is it known how the answer begins? What is to be read of it is held then."""
-        self._held = text
+    def _begin(self, text: str) -> str | None:
+        """What is to be read of the answer's beginning, None while it is not known how it begins."""
         start = text.lstrip()
         if len(start) <= _LONGEST_FIRST and any(words.startswith(start) for words in _FIRST_WORDS):
-            return False
+            return None
         self._begun = True
         if first := _FIRST.match(text):
-            self._held = text[first.end() :]
             self._closing = _FINAL if first[1] else None
-        return True
+            return text[first.end() :]
+        return text
 
     def _filter(self, text: str) -> str:
-        text, self._held = self._held + text, ""
         spoken: list[str] = []
         at = 0  # where the text is that has not been looked at
         while at < len(text):
