@@ -25,5 +25,4 @@ from tilores_core.release.prompt_checks import (
 from tilores_core.release.prompts import (
     Deployment as Deployment,
     ProductionPromptManager as ProductionPromptManager,
-    PromptAssignment as PromptAssignment,
 )

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -35,27 +35,15 @@ from tilores_core.resilience import cancel_tasks, wait_for_event
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import PRODUCTION, PROMPTS
 
+if TYPE_CHECKING:
+    from tilores_core.release.experiments.assignment import Assignment
+
 log = structlog.get_logger(part="release")
 
 LABEL: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 _START_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
-
-
-class TurnCounts(Protocol):
-    turns: int
-
-
-class PromptAssignment(Protocol):
-    """Gives a turn another prompt or model than those in production: an experiment's arm. No I/O, no waiting."""
-
-    @property
-    def sessions(self) -> Mapping[str | None, tuple[PromptState, TurnCounts, PromptChoice]]:
-        """What live turns of a session get while the state is in force, where nothing else decides, and what counts
-        them."""
-
-    def __call__(self, turn: Turn, model: str, state: PromptState) -> PromptChoice: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +77,8 @@ class ProductionPromptManager:
         alerts: AlertSink | None = None,
     ) -> None:
         self.state = builtin_state()
-        self.assignment: PromptAssignment | None = None
+        self.assignment: Assignment | None = None
+        """Gives turns other prompts or models than those in production, while experiments run."""
         self.checks = checks or PromptChecks()
         self.versions = PromptVersions(store)
         self._store = store

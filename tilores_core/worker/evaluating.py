@@ -75,7 +75,7 @@ async def plan_of(services: Services, request: EvaluationRequest, questions: Pat
         request,
         source=services.source,
         models=services.engine.models,
-        prompt_of=lambda name: prompt_of(services, name),
+        prompt=None if request.prompt is None else await prompt_of(services, request.prompt),
         questions=questions,
     )
 

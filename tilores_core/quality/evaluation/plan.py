@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,9 +128,6 @@ def price_of(info: ModelInfo | None, input_tokens: int, output_tokens: int = ANS
     return (input_tokens * info.input_price + output_tokens * info.output_price) / 1_000_000
 
 
-PromptOf = Callable[[str], Awaitable[Prompt]]
-"""The prompt of a version's number or label."""
-
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _FEWEST_CUSTOMERS = 12
 _MOST_MODELS = 7
@@ -169,10 +166,11 @@ async def build_plan(
     *,
     source: CustomerSource,
     models: Models,
-    prompt_of: PromptOf,
+    prompt: Prompt | None,
     questions: Path | None = None,
 ) -> EvaluationPlan:
-    """The plan; `questions`: a file of golden questions instead of those made of the source.
+    """The plan. `prompt`: the one that the request names. `questions`: a file of golden questions instead of those
+    made of the source.
 
     Raises `ConfigError`, `UnknownModelError`, `InvalidRequestError` for a spectrum without questions, `SourceError`.
     """
@@ -183,7 +181,7 @@ async def build_plan(
     return EvaluationPlan(
         models=names,
         questions=_choose(request, golden, own=questions is not None),
-        prompt=None if request.prompt is None else await prompt_of(request.prompt),
+        prompt=prompt,
         seed=request.seed,
         judge=judge,
     )

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from tilores_core.errors import RateLimitedError, StoreError, TiloresError
 from tilores_core.quality.evaluation.plan import EvaluationRequest, new_run_id
+from tilores_core.resilience import Lease
 from tilores_core.resilience.work_mark import WorkMark, work_off
 from tilores_core.store.lazy import LazyStore
 
@@ -22,10 +23,6 @@ MARK: Final = "evaluations"
 """The mark that wakes the worker, and the lease of the one that works."""
 _MOST_WAITING: Final = 20
 
-RunIt = Callable[[str, EvaluationRequest], Awaitable[None]]
-"""Does the run of this id."""
-CheckIt = Callable[[EvaluationRequest], Awaitable[None]]
-
 
 class EvaluationQueue:
     """Evaluations that wait for the worker process.
@@ -35,7 +32,9 @@ class EvaluationQueue:
     `check`: raises for a request that names what is not there.
     """
 
-    def __init__(self, store: LazyStore, mark: WorkMark, check: CheckIt | None = None) -> None:
+    def __init__(
+        self, store: LazyStore, mark: WorkMark, check: Callable[[EvaluationRequest], Awaitable[None]] | None = None
+    ) -> None:
         self.store = store
         self._check = check
         self._mark = mark
@@ -53,20 +52,21 @@ class EvaluationQueue:
         self._mark.set()
         return run_id
 
-    async def work(self, run_it: RunIt) -> None:
-        """Do what is asked for until cancelled, whenever no other process does."""
-        await work_off(self._mark, self.store.leases, MARK, self._waiting, lambda run, _: self._do(run, run_it))
+    async def work(self, run_it: Callable[[str, EvaluationRequest], Awaitable[None]]) -> None:
+        """Do what is asked for until cancelled, whenever no other process does. `run_it` gets the id of the run."""
+
+        async def do(run: StoredRun, _: Lease) -> None:
+            try:
+                await run_it(run.id, EvaluationRequest.model_validate(run.options["asked"]))
+            except StoreError:
+                raise
+            except (TiloresError, ValidationError) as error:  # it cannot be run as it is: a bad name or budget
+                message = error.message if isinstance(error, TiloresError) else "the request is not understood"
+                log.warning("quality.evaluation_failed", run=run.id, error=type(error).__name__)
+                evaluations = (await self.store.get()).evaluations
+                await evaluations.end(run.id, state="failed", summary={"error": message})
+
+        await work_off(self._mark, self.store.leases, MARK, self._waiting, do)
 
     async def _waiting(self) -> list[StoredRun]:
         return await (await self.store.get()).evaluations.waiting()
-
-    async def _do(self, run: StoredRun, run_it: RunIt) -> None:
-        try:
-            await run_it(run.id, EvaluationRequest.model_validate(run.options["asked"]))
-        except StoreError:
-            raise
-        except (TiloresError, ValidationError) as error:  # it cannot be run as it is: an unknown model, a bad budget
-            message = error.message if isinstance(error, TiloresError) else "the request is not understood"
-            log.warning("quality.evaluation_failed", run=run.id, error=type(error).__name__)
-            store = await self.store.get()
-            await store.evaluations.end(run.id, state="failed", summary={"error": message})

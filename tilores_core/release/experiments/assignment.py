@@ -101,7 +101,9 @@ class _AtWork:
 
 
 class Assignment:
-    """The `PromptAssignment` of a process. `holdout`: share of the traffic that never takes part.
+    """Gives a turn the prompt and the model of its arm: no I/O, no waiting.
+
+    `holdout`: share of the traffic that never takes part.
 
     What a unit was assigned to is remembered in bounded tables, since most callers ask more than once.
     """
