@@ -47,8 +47,10 @@ from tilores_core.metrics.collectors import (
 from tilores_core.metrics.family import Sample
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.quality.live import QUALITY_WORK, LiveQuality, ScoreObserver
-from tilores_core.release import ProductionIntegrationOrchestrator, ProductionPromptManager, PromptChecks
 from tilores_core.release.golden_questions import GoldenQuestions
+from tilores_core.release.orchestrator import ProductionIntegrationOrchestrator
+from tilores_core.release.prompt_checks import PromptChecks
+from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables
 from tilores_core.settings.data_folder import create_data_folder

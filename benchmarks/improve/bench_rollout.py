@@ -23,7 +23,7 @@ import aiohttp
 
 from benchmarks.improve.bench_healing import HEADERS, Bench, Server
 from benchmarks.servers import wait_until_ready
-from tilores_core.release.experiments import ROLLOUT_STEPS
+from tilores_core.release.experiments.plan import ROLLOUT_STEPS
 from tilores_core.testing.optimizers import PARTS
 
 MODEL = "demo:simulated-verbose"

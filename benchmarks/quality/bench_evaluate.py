@@ -30,7 +30,7 @@ from tilores_core.quality.evaluation import (
     default_models,
     score_table,
 )
-from tilores_core.quality.questions import make_questions
+from tilores_core.quality.questions.make import make_questions
 from tilores_core.services import load_host, open_services
 from tilores_core.settings import load_environment
 from tilores_core.spectrums import classify

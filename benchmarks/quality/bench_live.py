@@ -28,9 +28,9 @@ import orjson
 import structlog
 
 from tilores_core.quality.live import FLUSH_SECONDS, LiveQuality
-from tilores_core.release import ProductionPromptManager
 from tilores_core.release.experiments.assignment import BUCKETS, Assignment, RunningExperiment
 from tilores_core.release.experiments.plan import ExperimentPlan
+from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.testing import TestApp
 from tilores_core.web.application import Application
 

@@ -19,12 +19,14 @@ from tilores_core import Candidate, Change, OptimizerStrategySpec, OptimizerTask
 from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.errors import BudgetSpentError, ConfigError, InvalidRequestError
 from tilores_core.host.plugin import Plugin, scan
-from tilores_core.improve import AutomatedImprovementDeployment, ContinuousImprovementOrchestrator, Decision
+from tilores_core.improve.decision import AutomatedImprovementDeployment, Decision
 from tilores_core.improve.journal import CycleBudget, ModelReply
 from tilores_core.improve.learning import LearningAccumulator
+from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.improve.report import as_html, as_markdown, cycle_row
-from tilores_core.release.experiments import ROLLOUT_STEPS, ProductionABTester
 from tilores_core.release.experiments.analysis import ArmSums
+from tilores_core.release.experiments.plan import ROLLOUT_STEPS
+from tilores_core.release.experiments.tester import ProductionABTester
 from tilores_core.resilience import acquire_lease
 from tilores_core.services import Services
 from tilores_core.store.improvement import LEASE, StoredCycle

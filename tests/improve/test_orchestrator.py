@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tilores_core.contracts import Alert
-from tilores_core.improve import ContinuousImprovementOrchestrator
+from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.resilience import acquire_lease
 from tilores_core.settings.improve import ImproveTable
 from tilores_core.store.address import store_address

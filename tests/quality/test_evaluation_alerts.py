@@ -16,7 +16,7 @@ from tilores_core.quality.evaluation import AnswerResult, Evaluation
 from tilores_core.quality.evaluation.alerting import update_alerts
 from tilores_core.quality.evaluation.plan import EvaluationRequest
 from tilores_core.quality.evaluation.report import as_html, as_text
-from tilores_core.quality.scoring import Scores
+from tilores_core.quality.scoring.scores import Scores
 from tilores_core.settings import QualityTable
 from tilores_core.testing import eventually
 from tilores_core.worker.evaluating import Evaluated, plan_of, prompt_of, run_evaluation

@@ -10,9 +10,12 @@ import pytest
 
 from tilores_core.contracts import Customer, Identifiers, Record, SourceSchema
 from tilores_core.errors import ConfigError
-from tilores_core.quality.questions import SPLITS, GoldenSet, MakeOptions, make_questions, split_of
 from tilores_core.quality.questions.fields import facts_of
-from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords, report_answer
+from tilores_core.quality.questions.make import MakeOptions, make_questions
+from tilores_core.quality.questions.splits import SPLITS, GoldenSet, split_of
+from tilores_core.quality.scoring.question import Fact, GoldenQuestion
+from tilores_core.quality.scoring.records import IndexedRecords
+from tilores_core.quality.scoring.scores import report_answer
 from tilores_core.spectrums import SPECTRUMS, classify
 from tilores_plugins.sources.demo.source import DemoSource
 

@@ -30,7 +30,7 @@ from tilores_core.improve.healing_signals import HealthSignals
 from tilores_core.quality.cpu_budget import CpuBudget
 from tilores_core.quality.live import LiveQuality
 from tilores_core.quality.recent_runs import RecentRuns
-from tilores_core.quality.scoring import Scores
+from tilores_core.quality.scoring.scores import Scores
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.windows import HOUR_MS, Window

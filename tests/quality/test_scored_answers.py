@@ -10,14 +10,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tilores_core.contracts import Customer, Record
-from tilores_core.quality.scoring import (
-    SCORES,
-    Fact,
-    GoldenQuestion,
-    IndexedRecords,
-    report_answer,
-    score_live,
-)
+from tilores_core.quality.scoring.question import Fact, GoldenQuestion
+from tilores_core.quality.scoring.records import IndexedRecords
+from tilores_core.quality.scoring.scores import SCORES, report_answer, score_live
 
 _DATA = tomllib.loads(Path(__file__).with_name("data").joinpath("scored_answers.toml").read_text(encoding="utf-8"))
 _FACTS = {

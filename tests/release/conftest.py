@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tilores_core.contracts import Alert, Prompt
-from tilores_core.release import ProductionPromptManager, PromptCase, PromptChecks, PromptEvaluation
+from tilores_core.release.prompt_checks import PromptCase, PromptChecks, PromptEvaluation
+from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.settings import PromptsTable
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.lazy import LazyStore

@@ -24,9 +24,12 @@ from sqlalchemy.engine import Engine
 
 from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.contracts import Prompt
-from tilores_core.release import ProductionPromptManager, PromptCase, PromptEvaluation
-from tilores_core.release.experiments import Assignment, ExperimentPlan, ProductionABTester
+from tilores_core.release.experiments.assignment import Assignment
+from tilores_core.release.experiments.plan import ExperimentPlan
+from tilores_core.release.experiments.tester import ProductionABTester
+from tilores_core.release.prompt_checks import PromptCase, PromptEvaluation
 from tilores_core.release.prompt_state import StateFile
+from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 

@@ -12,9 +12,14 @@ import pytest
 
 from tilores_core.chat.prompts import build_prompt
 from tilores_core.contracts import Answer, Arm, ExperimentArm, Outcome, Turn
-from tilores_core.release.experiments import ExperimentRecorder
 from tilores_core.release.experiments.analysis import Action, ArmSums, Verdict, analyse, is_safe
-from tilores_core.release.experiments.assignment import Assignment, RunningExperiment, bucket, free_slice
+from tilores_core.release.experiments.assignment import (
+    Assignment,
+    ExperimentRecorder,
+    RunningExperiment,
+    bucket,
+    free_slice,
+)
 from tilores_core.release.experiments.plan import ROLLOUT_STEPS, ExperimentPlan, Guardrails, needs
 from tilores_core.release.prompt_state import PromptState
 from tilores_core.store.address import store_address

@@ -16,10 +16,12 @@ from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.errors import DeploymentRefusedError, InvalidRequestError, RequestError, UnknownModelError
 from tilores_core.metrics.collectors import experiment_samples
 from tilores_core.metrics.family import values_of
-from tilores_core.release import ProductionIntegrationOrchestrator
-from tilores_core.release.experiments import Assignment, ExperimentPlan, ExperimentRecorder, ProductionABTester
+from tilores_core.release.experiments.assignment import Assignment, ExperimentRecorder
+from tilores_core.release.experiments.plan import ExperimentPlan
 from tilores_core.release.experiments.report import chart, describe
+from tilores_core.release.experiments.tester import ProductionABTester
 from tilores_core.release.monitor import ProductionPerformanceMonitor
+from tilores_core.release.orchestrator import ProductionIntegrationOrchestrator
 from tilores_core.settings.improve import MonitorTable
 from tilores_core.store.windows import Cell
 

@@ -10,8 +10,7 @@ from tests.release.conftest import Questions
 from tilores_core import Customer, Record
 from tilores_core.chat.prompts import BUILTIN_PARTS, build_prompt
 from tilores_core.errors import InvalidRequestError, SourceError
-from tilores_core.release import Check, PromptCase, PromptChecks
-from tilores_core.release.prompt_checks import check_texts
+from tilores_core.release.prompt_checks import Check, PromptCase, PromptChecks, check_texts
 from tilores_core.settings import PromptsTable
 from tilores_plugins.sources.demo.people import build_people
 from tilores_plugins.sources.demo.source import DemoSource

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tilores_core.chat.prompts import BUILTIN, BUILTIN_PARTS, build_prompt
-from tilores_core.release import PromptChecks
 from tilores_core.release.golden_questions import GoldenQuestions
+from tilores_core.release.prompt_checks import PromptChecks
 from tilores_core.services import Services, load_host, open_services
 from tilores_core.settings import Environment, PromptsTable, load_environment
 

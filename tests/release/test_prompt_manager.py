@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,6 +12,7 @@ from tests.release.conftest import Replica, ReplicaStart
 from tilores_core import Prompt, PromptChoice, Turn
 from tilores_core.chat.prompts import BUILTIN, BUILTIN_PARTS
 from tilores_core.errors import DeploymentRefusedError, InvalidRequestError, StoreError
+from tilores_core.release.experiments.assignment import Assignment
 from tilores_core.release.prompt_state import PromptState
 from tilores_core.store.address import store_address
 from tilores_core.testing import eventually
@@ -93,9 +93,7 @@ async def test_turns_own_prompt_goes_first_then_the_assignment(replica: ReplicaS
     await deploy(one, await make(one), label="candidate")
     assert one.number == 1
 
-    class ToCandidate:
-        sessions: ClassVar[Mapping[str | None, Any]] = {}
-
+    class ToCandidate(Assignment):
         def __call__(self, turn: Turn, model: str, state: PromptState) -> PromptChoice:
             return PromptChoice(state.get_labelled("candidate") or state.production)
 

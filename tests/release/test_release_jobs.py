@@ -12,7 +12,8 @@ import pytest
 from tests.release.conftest import Replica, ReplicaStart
 from tests.release.test_experiments import MODEL, make, plan
 from tilores_core.errors import RateLimitedError
-from tilores_core.release.experiments import Assignment, ProductionABTester
+from tilores_core.release.experiments.assignment import Assignment
+from tilores_core.release.experiments.tester import ProductionABTester
 from tilores_core.release.jobs import JOBS, ReleaseJobs
 from tilores_core.resilience.work_mark import WorkMark, has_work
 from tilores_core.store.jobs import Job

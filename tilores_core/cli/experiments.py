@@ -16,7 +16,8 @@ from tilores_core.errors import ConfigError
 from tilores_core.files import read_bytes
 
 if TYPE_CHECKING:
-    from tilores_core.release.experiments import ExperimentPlan, ProductionABTester
+    from tilores_core.release.experiments.plan import ExperimentPlan
+    from tilores_core.release.experiments.tester import ProductionABTester
 
 app = Commands("experiments", "Compare prompt versions on live traffic.")
 
@@ -152,7 +153,7 @@ def _plan(file: Path | None, rollout: bool, **fields: Any) -> ExperimentPlan:
     """The plan in the file, or that of the other options. Raises `ConfigError`."""
     from pydantic import ValidationError
 
-    from tilores_core.release.experiments import ROLLOUT_STEPS, ExperimentPlan
+    from tilores_core.release.experiments.plan import ROLLOUT_STEPS, ExperimentPlan
 
     try:
         if file is not None:
@@ -175,7 +176,8 @@ def _plan(file: Path | None, rollout: bool, **fields: Any) -> ExperimentPlan:
 @asynccontextmanager
 async def _open_tester(options: Options, *, with_services: bool = False) -> AsyncIterator[ProductionABTester]:
     """A tester with the store alone; with all services where golden questions are asked."""
-    from tilores_core.release.experiments import Assignment, ProductionABTester
+    from tilores_core.release.experiments.assignment import Assignment
+    from tilores_core.release.experiments.tester import ProductionABTester
     from tilores_core.settings import load_config
 
     if with_services:

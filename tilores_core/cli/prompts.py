@@ -20,7 +20,8 @@ from tilores_core.errors import ConfigError
 from tilores_core.files import read_text
 
 if TYPE_CHECKING:
-    from tilores_core.release import Check, Deployment, ProductionPromptManager
+    from tilores_core.release.prompt_checks import Check
+    from tilores_core.release.prompts import Deployment, ProductionPromptManager
     from tilores_core.store.lazy import LazyStore
     from tilores_core.store.prompts import PromptVersion
 
@@ -187,7 +188,7 @@ async def history(
 async def open_manager(options: Options) -> AsyncIterator[tuple[ProductionPromptManager, LazyStore]]:
     """A manager that has the store alone. Its alerts are written to the store."""
     from tilores_core.alerts.queue import AlertQueue
-    from tilores_core.release import ProductionPromptManager
+    from tilores_core.release.prompts import ProductionPromptManager
 
     data_dir = options.environment().data_dir
     async with options.open_store() as store, aclosing(AlertQueue(store, data_dir)) as alerts:

@@ -13,7 +13,7 @@ from tilores_core.cli.output import Output
 from tilores_core.files import read_text
 
 if TYPE_CHECKING:
-    from tilores_core.quality.questions import GoldenSet
+    from tilores_core.quality.questions.splits import GoldenSet
 
 app = Commands("questions", "Make, check and list golden questions.")
 
@@ -39,8 +39,8 @@ async def make(
     What is asked goes by the types of its fields. FILE then holds values of customers: keep it as you keep the
     records.
     """
-    from tilores_core.quality.questions import MakeOptions, make_questions
     from tilores_core.quality.questions.files import write_questions
+    from tilores_core.quality.questions.make import MakeOptions, make_questions
 
     chosen_ids = None if ids is None else [line.strip() for line in read_text(ids).splitlines() if line.strip()]
     async with options.open_services() as services:
@@ -118,8 +118,8 @@ async def list_questions(
     spectrum: Annotated[str | None, typer.Option(metavar="NAME", help="Of this spectrum alone.")] = None,
 ) -> Output:
     """List golden questions with split, spectrum and number of facts."""
-    from tilores_core.quality.questions import make_questions
     from tilores_core.quality.questions.files import read_questions
+    from tilores_core.quality.questions.make import make_questions
 
     async with options.open_services() as services:
         rows = _rows(await make_questions(services.source) if file is None else read_questions(file))
@@ -135,7 +135,7 @@ async def list_questions(
 
 
 def _rows(golden: GoldenSet) -> list[dict[str, Any]]:
-    from tilores_core.quality.questions import split_of
+    from tilores_core.quality.questions.splits import split_of
 
     return [
         {

@@ -11,17 +11,3 @@ cycle       the six phases of a cycle, each kept in the store; `VirtuousCycleOrc
 report      a cycle as Markdown and as one HTML page; events as it happens
 orchestrator  `ContinuousImprovementOrchestrator`: cycles triggered by breaches, within limits; pause and resume
 """
-
-from tilores_core.improve.cycle import VirtuousCycleOrchestrator as VirtuousCycleOrchestrator
-from tilores_core.improve.decision import (
-    AutomatedImprovementDeployment as AutomatedImprovementDeployment,
-    Decision as Decision,
-)
-from tilores_core.improve.engine import ContinuousOptimizationEngine as ContinuousOptimizationEngine
-from tilores_core.improve.journal import CycleBudget as CycleBudget
-from tilores_core.improve.learning import (
-    LearningAccumulator as LearningAccumulator,
-    SelfImprovingOptimizer as SelfImprovingOptimizer,
-)
-from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator as ContinuousImprovementOrchestrator
-from tilores_core.improve.parts import CycleRequest as CycleRequest

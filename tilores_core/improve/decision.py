@@ -12,9 +12,9 @@ import structlog
 
 from tilores_core.errors import DeploymentRefusedError, InvalidRequestError
 from tilores_core.quality.evaluation import AnswerResult
-from tilores_core.release import ProductionPromptManager
-from tilores_core.release.experiments import ExperimentPlan, ProductionABTester
-from tilores_core.release.experiments.plan import ROLLOUT_STEPS
+from tilores_core.release.experiments.plan import ROLLOUT_STEPS, ExperimentPlan
+from tilores_core.release.experiments.tester import ProductionABTester
+from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.settings.improve import ImproveTable
 from tilores_core.statistics import MeanSPRT, Moments
 

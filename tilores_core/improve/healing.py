@@ -21,8 +21,8 @@ from tilores_core.improve.healing_diagnosis import Action, Finding, choose, diag
 from tilores_core.improve.healing_evidence import Verdict, gather, snapshot, verify
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.quality.evaluation.plan import new_run_id
-from tilores_core.release import ProductionPromptManager
 from tilores_core.release.monitor import ProductionPerformanceMonitor, Regression
+from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.resilience import Lease, lead
 from tilores_core.settings.improve import HealingTable
 from tilores_core.store.healing import LEASE, Episode

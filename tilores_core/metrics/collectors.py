@@ -15,8 +15,9 @@ from tilores_core.metrics.family import Sample, samples_of
 from tilores_core.metrics.meter import Metrics
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.quality.live import LiveQuality
-from tilores_core.release import ProductionIntegrationOrchestrator, ProductionPromptManager
-from tilores_core.release.experiments import Verdict
+from tilores_core.release.experiments.analysis import Verdict
+from tilores_core.release.orchestrator import ProductionIntegrationOrchestrator
+from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.store.topics import PRODUCTION
 
 _RESULTS: Final = ("warmed", "failed", "kept")

@@ -27,8 +27,7 @@ from tilores_core.contracts import Answer, Outcome
 from tilores_core.errors import RequestError, TiloresError, is_perhaps_done
 from tilores_core.quality.cpu_budget import CpuBudget
 from tilores_core.quality.recent_runs import RecentRuns
-from tilores_core.quality.scoring import Scores, score_live
-from tilores_core.quality.scoring.scores import is_scorable
+from tilores_core.quality.scoring.scores import Scores, is_scorable, score_live
 from tilores_core.resilience import cancel_tasks
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import FEEDBACK

@@ -11,18 +11,3 @@ jobs.py             ReleaseJobs: checks and deployments with golden questions, d
 monitor.py          ProductionPerformanceMonitor: figures, and a regression rolled back
 orchestrator.py     ProductionIntegrationOrchestrator: all of it in one process, and the worker's part
 """
-
-from tilores_core.release.experiments import ProductionABTester as ProductionABTester
-from tilores_core.release.monitor import ProductionPerformanceMonitor as ProductionPerformanceMonitor
-from tilores_core.release.orchestrator import ProductionIntegrationOrchestrator as ProductionIntegrationOrchestrator
-from tilores_core.release.prompt_checks import (
-    Check as Check,
-    PromptCase as PromptCase,
-    PromptChecks as PromptChecks,
-    PromptEvaluation as PromptEvaluation,
-    PromptEvaluator as PromptEvaluator,
-)
-from tilores_core.release.prompts import (
-    Deployment as Deployment,
-    ProductionPromptManager as ProductionPromptManager,
-)

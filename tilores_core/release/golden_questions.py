@@ -17,7 +17,7 @@ from tilores_core.release.prompt_checks import PromptCase, PromptEvaluation
 from tilores_core.statistics import average
 
 if TYPE_CHECKING:
-    from tilores_core.quality.scoring import GoldenQuestion
+    from tilores_core.quality.scoring.question import GoldenQuestion
 
 CUSTOMERS: Final = 15
 PER_SPECTRUM: Final = 5
@@ -75,7 +75,7 @@ class GoldenQuestions:
         )
 
     async def _make(self) -> Mapping[str, tuple[GoldenQuestion, ...]]:
-        from tilores_core.quality.questions import MakeOptions, make_questions
+        from tilores_core.quality.questions.make import MakeOptions, make_questions
 
         options = MakeOptions(customers=CUSTOMERS, per_spectrum=PER_SPECTRUM)
         async with self._making:

@@ -10,7 +10,8 @@ import structlog
 
 from tilores_core.contracts import AlertSink
 from tilores_core.errors import StoreError
-from tilores_core.release.experiments import Assignment, ExperimentRecorder, ProductionABTester
+from tilores_core.release.experiments.assignment import Assignment, ExperimentRecorder
+from tilores_core.release.experiments.tester import ProductionABTester
 from tilores_core.release.jobs import JOBS, ReleaseJobs
 from tilores_core.release.monitor import ProductionPerformanceMonitor
 from tilores_core.release.prompts import ProductionPromptManager

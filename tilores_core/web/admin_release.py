@@ -20,10 +20,10 @@ from tilores_core.errors import (
     UnknownNameError,
     error_code,
 )
-from tilores_core.release import ProductionIntegrationOrchestrator
-from tilores_core.release.experiments import ExperimentPlan
+from tilores_core.release.experiments.plan import ExperimentPlan
 from tilores_core.release.experiments.report import as_json
 from tilores_core.release.jobs import Action, ReleaseJobs
+from tilores_core.release.orchestrator import ProductionIntegrationOrchestrator
 from tilores_core.release.prompt_checks import LONGEST_PART
 from tilores_core.release.prompts import check_label
 from tilores_core.store.topics import PRODUCTION

@@ -29,7 +29,9 @@ from tilores_core.errors import (
 from tilores_core.llm.normalizer import Completion
 from tilores_core.quality.evaluation.plan import EvaluationPlan, Spending
 from tilores_core.quality.evaluation.results import AnswerResult
-from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords, report_answer
+from tilores_core.quality.scoring.question import Fact, GoldenQuestion
+from tilores_core.quality.scoring.records import IndexedRecords
+from tilores_core.quality.scoring.scores import report_answer
 
 _INSTRUCTIONS: Final = """\
 You grade an answer that an assistant gave about one customer. You get the question, the facts that a complete \

@@ -26,7 +26,7 @@ from tilores_core.quality.evaluation.plan import (
 )
 from tilores_core.quality.evaluation.results import AnswerResult, agreement, means, score_table
 from tilores_core.quality.questions.splits import HELD_OUT, digest_of, split_of
-from tilores_core.quality.scoring import GoldenQuestion
+from tilores_core.quality.scoring.question import GoldenQuestion
 
 if TYPE_CHECKING:
     from tilores_core.store.evaluations import Evaluations

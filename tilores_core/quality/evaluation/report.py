@@ -21,7 +21,7 @@ from tilores_core.quality.evaluation.results import (
     score_table,
 )
 from tilores_core.quality.overview import rating
-from tilores_core.quality.scoring import SCORES
+from tilores_core.quality.scoring.scores import SCORES
 from tilores_core.settings import QualityTable
 from tilores_core.spectrums import current_spectrums
 

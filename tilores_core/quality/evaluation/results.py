@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tilores_core.quality.scoring import SCORES, Scores
+from tilores_core.quality.scoring.scores import SCORES, Scores
 from tilores_core.spectrums import current_spectrums
 from tilores_core.statistics import Moments, average, cohens_kappa, mcnemar_exact, paired_t
 from tilores_core.statistics.distributions import t_quantile

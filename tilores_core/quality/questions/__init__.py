@@ -6,10 +6,3 @@ make        customers and wordings (written.toml, or made of field names) -> que
 splits      training, validation and held-out, by customer
 files       YAML and JSONL files of users
 """
-
-from tilores_core.quality.questions.make import MakeOptions as MakeOptions, make_questions as make_questions
-from tilores_core.quality.questions.splits import (
-    SPLITS as SPLITS,
-    GoldenSet as GoldenSet,
-    split_of as split_of,
-)

@@ -27,7 +27,8 @@ from tilores_core.errors import ConfigError
 from tilores_core.files import open_private, read_text
 from tilores_core.quality.questions.fields import facts_of
 from tilores_core.quality.questions.splits import GoldenSet
-from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords
+from tilores_core.quality.scoring.question import Fact, GoldenQuestion
+from tilores_core.quality.scoring.records import IndexedRecords
 from tilores_core.spectrums import classify, current_spectrums
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from tilores_core.contracts import Customer, CustomerSource, SourceSchema, Suppo
 from tilores_core.errors import ConfigError
 from tilores_core.quality.questions.fields import FieldFacts, facts_of
 from tilores_core.quality.questions.splits import SPLITS, GoldenSet, Split, split_of
-from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords
 from tilores_core.quality.scoring.clauses import plain_words
+from tilores_core.quality.scoring.question import Fact, GoldenQuestion
+from tilores_core.quality.scoring.records import IndexedRecords
 from tilores_core.spectrums import current_spectrums, spectrum_of_field
 
 NAME: Final = "{name}"

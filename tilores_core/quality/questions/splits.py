@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from tilores_core.quality.scoring import GoldenQuestion
+from tilores_core.quality.scoring.question import GoldenQuestion
 
 Split = Literal["training", "validation", "held-out"]
 SPLITS: Final[tuple[Split, ...]] = ("training", "validation", "held-out")

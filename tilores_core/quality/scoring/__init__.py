@@ -9,16 +9,3 @@ wording     whether an answer is fit for the phone, and whether it says that the
 scores      the five scores and their weighted mean: `report_answer` for golden questions, `score_live` for answers
             whose facts are not known
 """
-
-from tilores_core.quality.scoring.question import (
-    Fact as Fact,
-    FactKind as FactKind,
-    GoldenQuestion as GoldenQuestion,
-)
-from tilores_core.quality.scoring.records import IndexedRecords as IndexedRecords
-from tilores_core.quality.scoring.scores import (
-    SCORES as SCORES,
-    Scores as Scores,
-    report_answer as report_answer,
-    score_live as score_live,
-)
