@@ -38,14 +38,9 @@ class Trend:
 class QualityTrendAnalyzer:
     """Trends of windows of live scores, or of any series.
 
-        windows = await store.windows.query(since, until, step_ms=HOUR_MS, by=("model", "spectrum"))
-        trends = QualityTrendAnalyzer().trends(windows)
-
-    `alpha`: of the slope's interval.
+    windows = await store.windows.query(since, until, step_ms=HOUR_MS, by=("model", "spectrum"))
+    trends = QualityTrendAnalyzer().trends(windows)
     """
-
-    def __init__(self, *, alpha: float = 0.05) -> None:
-        self._alpha = alpha
 
     def trends(self, windows: Iterable[Window], measure: str = "overall") -> dict[tuple[str, str], Trend]:
         """The trend of each model and spectrum, from windows in any order; those without a value are left out."""
@@ -65,7 +60,7 @@ class QualityTrendAnalyzer:
         moments = Moments.of(values)
         if len(values) < _FEWEST:
             return Trend(count=len(values), mean=moments.mean, variance=moments.variance, direction="unknown")
-        found = slope(values, days, alpha=self._alpha)
+        found = slope(values, days)
         return Trend(
             count=len(values),
             mean=moments.mean,

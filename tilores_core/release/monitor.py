@@ -17,7 +17,7 @@ from tilores_core.settings.improve import MonitorTable
 from tilores_core.statistics import MeanSPRT, Moments
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import PRODUCTION
-from tilores_core.store.windows import DIMENSIONS, WINDOW_MS, Window
+from tilores_core.store.windows import DIMENSIONS, HOUR_MS, WINDOW_MS, Window
 
 if TYPE_CHECKING:
     from tilores_core.store.prompts import PromptLabel
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(part="release")
 
 ACTOR: Final = "monitor"
-_HOUR_MS: Final = 3_600_000
-_BEFORE_MS: Final = 7 * 24 * _HOUR_MS
-_FINE_MS: Final = 11 * _HOUR_MS
+_BEFORE_MS: Final = 7 * 24 * HOUR_MS
+_FINE_MS: Final = 11 * HOUR_MS
 _ALPHA: Final = 0.02
 """Two-sided, so that the side that counts has 1 % for each of the two figures that are watched."""
 _TAU: Final = 0.04
@@ -87,7 +86,7 @@ class ProductionPerformanceMonitor:
         model made. `code_rollout`: there was one in this span, so that what changed may be the code's doing.
         """
         now = int(self._clock() * 1000)
-        step = None if step_hours is None else max(1, round(step_hours * _HOUR_MS / WINDOW_MS)) * WINDOW_MS
+        step = None if step_hours is None else max(1, round(step_hours * HOUR_MS / WINDOW_MS)) * WINDOW_MS
         store = await self._store.get()
         spans = [rollout.span for rollout in await store.rollouts.recent(limit=_MOST_ROLLOUTS)]
 
@@ -107,7 +106,7 @@ class ProductionPerformanceMonitor:
                 "code_rollout": any(begin < until and end > window.start_ms for begin, end in spans),
             }
 
-        windows = await store.windows.query(now - int(hours * _HOUR_MS), now, step_ms=step, by=DIMENSIONS)
+        windows = await store.windows.query(now - int(hours * HOUR_MS), now, step_ms=step, by=DIMENSIONS)
         return [describe(window) for window in windows]
 
     async def watch(self) -> Regression | None:

@@ -25,7 +25,6 @@ from tilores_core.quality.evaluation.alerting import baseline, update_alerts
 from tilores_core.quality.evaluation.evaluator import Progress
 from tilores_core.quality.evaluation.plan import EvaluationRequest, build_plan
 from tilores_core.quality.evaluation.queue import MARK, EvaluationQueue
-from tilores_core.quality.evaluation.report import is_simulated
 from tilores_core.quality.evaluation.results import means
 from tilores_core.services import Services
 from tilores_core.settings.nearest import suggest
@@ -92,7 +91,7 @@ def evaluator_of(services: Services, *, concurrent: int = 8) -> Evaluator:
 
 def simulated(services: Services, plan: EvaluationPlan) -> bool:
     """Whether every model of the plan is a simulated one."""
-    return is_simulated({model: services.engine.models.info(model) for model in plan.models})
+    return all(getattr(services.engine.models.info(model), "simulated", False) for model in plan.models)
 
 
 async def run_evaluation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from html import escape
 from importlib.resources import files
@@ -37,11 +37,6 @@ _COLOURS: Final = {
 }
 _NOTE: Final = "simulated models: they read instructions by rule and say nothing about real ones"
 Row = tuple[str, list[tuple[Cell | None, bool]]]
-
-
-def is_simulated(models: Mapping[str, Any]) -> bool:
-    """Whether every model of a run (name -> what is known of it) is simulated."""
-    return bool(models) and all(getattr(info, "simulated", False) for info in models.values())
 
 
 def _rows(table: ScoreTable, comparison: Comparison | None) -> Iterator[Row]:
@@ -119,6 +114,14 @@ def _text_cell(cell: Cell | None, levels: QualityTable, *, fell: bool) -> str:
 def as_json(run: Evaluation, *, simulated: bool, comparison: Comparison | None = None) -> dict[str, Any]:
     """All there is of a run; nothing that depends on the time that it took but `seconds` and those of each result."""
     table = score_table(run.results)
+    compared = comparison and {
+        "verdict": comparison.verdict,
+        "sentence": comparison.sentence,
+        "overall": asdict(comparison.overall),
+        "models": {name: asdict(test) for name, test in comparison.by_model.items()},
+        "spectrums": {name: asdict(test) for name, test in comparison.by_spectrum.items()},
+        "worse_cells": [list(cell) for cell in comparison.worse_cells],
+    }
     return {
         "id": run.id,
         "state": run.state,
@@ -132,19 +135,7 @@ def as_json(run: Evaluation, *, simulated: bool, comparison: Comparison | None =
             for (model, spectrum), cell in sorted(table.cells.items())
         ],
         "results": [result.row() for result in run.results],
-        "comparison": None if comparison is None else comparison_row(comparison),
-    }
-
-
-def comparison_row(comparison: Comparison) -> dict[str, Any]:
-    """A comparison as JSON."""
-    return {
-        "verdict": comparison.verdict,
-        "sentence": comparison.sentence,
-        "overall": asdict(comparison.overall),
-        "models": {name: asdict(test) for name, test in comparison.by_model.items()},
-        "spectrums": {name: asdict(test) for name, test in comparison.by_spectrum.items()},
-        "worse_cells": [list(cell) for cell in comparison.worse_cells],
+        "comparison": compared,
     }
 
 

@@ -44,13 +44,16 @@ def describe(experiment: Experiment, verdict: Mapping[str, Any]) -> str:
         units, scored = verdict["units"].get(arm, 0), verdict["scored"].get(arm, 0)
         mean = f"{verdict['means'].get(arm, 0):.3f}" if scored else "-"
         lines.append(f"{arm:<10} {units:>8.0f} units {scored:>8.0f} scored   mean {mean}")
-    if not has_lift(verdict):
+    if has_lift(verdict):
+        low, high = verdict.get("low"), verdict.get("high")
+        interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else ""
+        lines.append(f"lift {verdict['lift']:+.3f}{interval}, confidence {verdict['confidence']:.1%}")
+    else:
         lines.append("lift: none yet, as both arms need scored answers")
-        return "\n".join([*lines, *_ending(experiment, verdict)])
-    low, high = verdict.get("low"), verdict.get("high")
-    interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else ""
-    lines.append(f"lift {verdict['lift']:+.3f}{interval}, confidence {verdict['confidence']:.1%}")
-    return "\n".join([*lines, *_ending(experiment, verdict)])
+    lines += [f"guardrail: {text}" for text in verdict["guards"].values()]
+    if not experiment.ended:
+        lines.append(f"{verdict['action']}: {verdict['reason']}")
+    return "\n".join(lines)
 
 
 def versus(experiment: Experiment) -> str:
@@ -69,11 +72,6 @@ def has_lift(verdict: Mapping[str, Any]) -> bool:
 def _time(experiment: Experiment) -> str:
     began = f"{experiment.started:%Y-%m-%d %H:%M}"
     return f"since {began}" if experiment.ended is None else f"from {began} to {experiment.ended:%Y-%m-%d %H:%M}"
-
-
-def _ending(experiment: Experiment, verdict: Mapping[str, Any]) -> list[str]:
-    guards = [f"guardrail: {text}" for text in verdict["guards"].values()]
-    return guards if experiment.ended else [*guards, f"{verdict['action']}: {verdict['reason']}"]
 
 
 def chart(looks: Sequence[Mapping[str, Any]]) -> str:

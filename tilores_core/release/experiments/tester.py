@@ -27,6 +27,7 @@ from tilores_core.release.experiments.plan import ARMS, LABEL_PREFIX, Experiment
 from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import EXPERIMENTS, PRODUCTION
+from tilores_core.store.windows import DAY_MS
 
 if TYPE_CHECKING:
     from tilores_core.store.experiments import Experiment
@@ -36,7 +37,6 @@ log = structlog.get_logger(part="release")
 ACTOR: Final = "experiments"
 _MOST_LOOKS: Final = 200
 _LEFTOVER_SECONDS: Final = 600.0
-_DAY_MS: Final = 86_400_000
 _LIKELY_SCORE: Final = 0.9
 
 
@@ -82,7 +82,7 @@ class ProductionABTester:
             await self._prompts.versions.get(plan.candidate)
         store = await self._store.get()
         now = int(self._clock() * 1000)
-        windows = await store.windows.query(now - 7 * _DAY_MS, now, by=())
+        windows = await store.windows.query(now - 7 * DAY_MS, now, by=())
         scored = windows[0].moments("overall") if windows else None
         base = scored.mean if scored is not None and scored.count else _LIKELY_SCORE
         return needs(plan, base=base, scored_per_day=scored.count / 7 if scored is not None else 0.0)
