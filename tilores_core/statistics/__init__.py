@@ -2,7 +2,7 @@
 
 For a planned number of values: `paired_t`, `mcnemar_exact`, `sample_size`, `cohens_kappa`, `slope`, `change_point`.
 For looking again and again: `MeanSPRT`, `FloorTest`, `ratio_mismatch_p`.
-Their work per value or look is constant. `Moments` and `Cuped` hold what a stream has shown so far. Wrong arguments
+Their work per value or look is constant. `Moments` hold what a stream has shown so far. Wrong arguments
 raise `ValueError`.
 """
 
@@ -18,7 +18,6 @@ from tilores_core.statistics.comparisons import (
     slope as slope,
 )
 from tilores_core.statistics.moments import (
-    Cuped as Cuped,
     Moments as Moments,
     adjust_arms as adjust_arms,
     average as average,

@@ -77,44 +77,24 @@ class Moments:
         return self.squares / (self.count - 1) if self.count > 1 else 0.0
 
 
-@dataclass(slots=True)
-class Cuped:
-    """The moments of an outcome and a covariate of one arm, for CUPED (Deng et al. 2013).
-
-    The covariate must be known before the assignment, or not depend on it. `adjust_arms` gives what is compared.
-    """
-
-    count: float = 0.0
-    outcome: float = 0.0
-    covariate: float = 0.0
-    outcome_squares: float = 0.0
-    covariate_squares: float = 0.0
-    products: float = 0.0
-
-    def add(self, outcome: float, covariate: float) -> None:
-        self.count += 1
-        away_y, away_x = outcome - self.outcome, covariate - self.covariate
-        self.outcome += away_y / self.count
-        self.covariate += away_x / self.count
-        self.outcome_squares += away_y * (outcome - self.outcome)
-        self.covariate_squares += away_x * (covariate - self.covariate)
-        self.products += away_x * (outcome - self.outcome)
-
-
-def adjust_arms(*arms: Cuped) -> tuple[Moments, ...]:
-    """The moments of y - theta (x - mean x) per arm, with one theta and one mean of the covariate over all arms.
+def adjust_arms(*arms: tuple[Moments, Moments, float]) -> tuple[Moments, ...]:
+    """The moments of y - theta (x - mean x) per arm, with one theta and one mean of the covariate x over all arms:
+    CUPED (Deng et al. 2013).
 
     theta = sum of the arms' cov(x, y) over the sum of their var(x); the variance falls by 1 - correlation².
+
+    `arms`: of each the moments of the outcome y and of x, and the sum of products of their distances from the means.
+    The covariate must be known before the assignment, or not depend on it.
     """
-    squares = sum(arm.covariate_squares for arm in arms)
-    theta = sum(arm.products for arm in arms) / squares if squares else 0.0
-    count = sum(arm.count for arm in arms)
-    mean = sum(arm.covariate * arm.count for arm in arms) / count if count else 0.0
+    squares = sum(x.squares for _, x, _ in arms)
+    theta = sum(products for _, _, products in arms) / squares if squares else 0.0
+    count = sum(x.count for _, x, _ in arms)
+    mean = sum(x.mean * x.count for _, x, _ in arms) / count if count else 0.0
     return tuple(
         Moments(
-            arm.count,
-            arm.outcome - theta * (arm.covariate - mean),
-            max(0.0, arm.outcome_squares - 2 * theta * arm.products + theta * theta * arm.covariate_squares),
+            y.count,
+            y.mean - theta * (x.mean - mean),
+            max(0.0, y.squares - 2 * theta * products + theta * theta * x.squares),
         )
-        for arm in arms
+        for y, x, products in arms
     )

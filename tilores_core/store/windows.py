@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from tilores_core.statistics import Cuped, Moments
+from tilores_core.statistics import Moments
 
 WINDOW_MS: Final = 300_000
 HOUR_MS: Final = 3_600_000
@@ -99,19 +99,11 @@ class ArmSums:
     excluded_unreliable: float = 0
     excluded_repeat: float = 0
 
-    def cuped(self) -> Cuped:
-        n = self.scored
-        if not n:
-            return Cuped()
-        y, x = self.score / n, self.records / n
-        return Cuped(
-            n,
-            y,
-            x,
-            max(0.0, self.score_squares - n * y * y),
-            max(0.0, self.records_squares - n * x * x),
-            self.score_records - n * x * y,
-        )
+    def with_covariate(self) -> tuple[Moments, Moments, float]:
+        """Scores and records, and the sum of the products of their distances from the means, for `adjust_arms`."""
+        scores, n = self.scores, self.scored
+        records = Moments.of_sums(count=n, total=self.records, squares=self.records_squares)
+        return scores, records, self.score_records - n * scores.mean * records.mean
 
     @property
     def scores(self) -> Moments:

@@ -146,7 +146,7 @@ def _pair(arms: Mapping[Arm, ArmSums], of: Callable[[ArmSums], Moments]) -> tupl
 
 def _adjust(arms: Mapping[Arm, ArmSums]) -> tuple[Moments, Moments]:
     """Scores of control and candidate with the variance that the number of records explains taken out (CUPED)."""
-    control, candidate = adjust_arms(*(arms.get(arm, ArmSums()).cuped() for arm in ARMS))
+    control, candidate = adjust_arms(*(arms.get(arm, ArmSums()).with_covariate() for arm in ARMS))
     return control, candidate
 
 
