@@ -160,7 +160,7 @@ async def collect_questions(rows: Iterable[CollectedQuestion], source: CustomerS
                 origin="feedback",
             ),
         )
-    problems, _ = await check_questions(GoldenSet([*made.values()], name="collected"), source) if made else ([], [])
+    problems, _ = await check_questions(GoldenSet(made.values()), source) if made else ([], [])
     wrong = {problem.partition(":")[0] for problem in problems}
     good = tuple(fact_question for fact_question in made.values() if fact_question.id not in wrong)
     return Collected(good, tuple(bad), unusable + len(made) - len(good))

@@ -63,7 +63,7 @@ def read_questions(path: Path) -> GoldenSet:
         raise ConfigError(f"{len(problems)} problems{shown}{more}", where=str(path), fix="correct these questions")
     if not questions:
         raise ConfigError("holds no question", where=str(path), fix="write one; docs/quality.md shows the form")
-    return GoldenSet(questions, name=path.name)
+    return GoldenSet(questions)
 
 
 def _describe_problem(problem: ErrorDetails) -> str:

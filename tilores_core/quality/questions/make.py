@@ -48,7 +48,6 @@ async def make_questions(
     options: MakeOptions | None = None,
     *,
     ids: Sequence[str] | None = None,
-    name: str = "made",
 ) -> GoldenSet:
     """Golden questions about customers of `source`, the same for the same records and seed.
 
@@ -82,7 +81,7 @@ async def make_questions(
             where="questions make",
             fix="check the ids, and that the records have fields with values",
         )
-    return GoldenSet(questions, name=name)
+    return GoldenSet(questions)
 
 
 @dataclass(frozen=True, slots=True)

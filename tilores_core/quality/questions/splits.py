@@ -25,10 +25,9 @@ def split_of(customer_id: str) -> Split:
 
 
 class GoldenSet:
-    """Golden questions by split. `name` says where they are from, `digest` changes with any of them."""
+    """Golden questions by split."""
 
-    def __init__(self, questions: Iterable[GoldenQuestion], *, name: str) -> None:
-        self.name = name
+    def __init__(self, questions: Iterable[GoldenQuestion]) -> None:
         self._by_split: dict[str, tuple[GoldenQuestion, ...]] = dict.fromkeys(SPLITS, ())
         for question in sorted(questions, key=lambda question: question.id):
             self._by_split[split_of(question.customer_id)] += (question,)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -30,12 +29,11 @@ _IDENTIFYING = frozenset({"email", "phone", "account"})
 class IndexedRecords:
     """What can be looked up in the records of one customer, for `report_answer` and `score_live`.
 
-    `customer` None: none was identified. `today`: until when ages and spans of years may be counted; None: until the
-    records' newest date alone, so that scores do not depend on the day on which they are computed.
+    `customer` None: none was identified. Ages and spans of years are counted until the records' newest date, so that
+    scores do not depend on the day on which they are computed.
     """
 
     customer: Customer | None
-    today: date | None = None
 
     @cached_property
     def text(self) -> str:
@@ -46,7 +44,7 @@ class IndexedRecords:
     def evidence(self) -> Evidence:
         """Every value of the records, in each spelling that bears a claim out."""
         customers = () if self.customer is None else (self.customer,)
-        return evidence_of(self.text, customers, today=self.today)
+        return evidence_of(self.text, customers)
 
     @property
     def _fields(self) -> Iterator[tuple[str, Any]]:
@@ -76,7 +74,7 @@ class IndexedRecords:
         Without a customer only e-mail addresses, phone and account numbers are looked at: the rest is general
         knowledge.
         """
-        said = evidence_of(question[:LONGEST_ANSWER], today=self.today)
+        said = evidence_of(question[:LONGEST_ANSWER])
         words = self.evidence.words | said.words
         text = with_all_figures(text[:LONGEST_ANSWER])
         stated = claims(text, words)
