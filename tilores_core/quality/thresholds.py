@@ -260,4 +260,11 @@ class QualityThresholdMonitor:
         update(new.degraded, old.degraded, "quality.degradation", past)
         update(new.unsteady, old.unsteady, "quality.variance", "Quality varies much more than before")
         if old.level != level:
-            log.info("quality.level_changed", **cell._asdict(), below=level, mean=round(new.quick.mean, 4))
+            log.info(
+                "quality.level_changed",
+                model=cell.model,
+                spectrum=cell.spectrum,
+                prompt_version=cell.prompt_version,
+                below=level,
+                mean=round(new.quick.mean, 4),
+            )
