@@ -12,8 +12,8 @@ from typing import Any
 
 from tilores_core.host.plugin import scan
 from tilores_core.quality.evaluation import Evaluator
+from tilores_core.quality.questions.golden import GoldenSet
 from tilores_core.quality.questions.make import MakeOptions, make_questions
-from tilores_core.quality.questions.splits import GoldenSet
 from tilores_core.services import Services, load_host, open_services
 from tilores_core.settings import LoadedConfig, load_environment
 from tilores_core.settings.loader import validate_config

@@ -23,7 +23,7 @@ from tilores_core.quality.evaluation import (
     score_table,
 )
 from tilores_core.quality.evaluation.results import agreement
-from tilores_core.quality.questions.splits import split_of
+from tilores_core.quality.questions.golden import split_of
 from tilores_core.services import Services
 from tilores_core.testing import FakeProvider, FakeTracer
 from tilores_core.testing.fake_provider import FakeCall

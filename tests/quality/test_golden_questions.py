@@ -11,9 +11,8 @@ import pytest
 from tilores_core.contracts import Customer, Identifiers, Record, SourceSchema
 from tilores_core.errors import ConfigError
 from tilores_core.quality.questions.fields import facts_of
+from tilores_core.quality.questions.golden import SPLITS, Fact, GoldenQuestion, GoldenSet, split_of
 from tilores_core.quality.questions.make import MakeOptions, make_questions
-from tilores_core.quality.questions.splits import SPLITS, GoldenSet, split_of
-from tilores_core.quality.scoring.question import Fact, GoldenQuestion
 from tilores_core.quality.scoring.records import IndexedRecords
 from tilores_core.quality.scoring.scores import report_answer
 from tilores_core.spectrums import SPECTRUMS, classify

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tilores_core.contracts import Customer, Record
-from tilores_core.quality.scoring.question import Fact, GoldenQuestion
+from tilores_core.quality.questions.golden import Fact, GoldenQuestion
 from tilores_core.quality.scoring.records import IndexedRecords
 from tilores_core.quality.scoring.scores import SCORES, report_answer, score_live
 

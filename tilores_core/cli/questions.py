@@ -13,7 +13,7 @@ from tilores_core.cli.output import Output
 from tilores_core.files import read_text
 
 if TYPE_CHECKING:
-    from tilores_core.quality.questions.splits import GoldenSet
+    from tilores_core.quality.questions.golden import GoldenSet
 
 app = Commands("questions", "Make, check and list golden questions.")
 
@@ -135,7 +135,7 @@ async def list_questions(
 
 
 def _rows(golden: GoldenSet) -> list[dict[str, Any]]:
-    from tilores_core.quality.questions.splits import split_of
+    from tilores_core.quality.questions.golden import split_of
 
     return [
         {

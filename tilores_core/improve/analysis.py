@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tilores_core.contracts import CustomerSource, Fault, ScoredCase
 from tilores_core.quality.evaluation import AnswerResult
-from tilores_core.quality.scoring.question import GoldenQuestion
+from tilores_core.quality.questions.golden import GoldenQuestion
 from tilores_core.quality.scoring.scores import Scores
 from tilores_core.statistics import average, slope
 from tilores_core.tracing.redaction import Redactor, values_of

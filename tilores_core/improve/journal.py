@@ -17,7 +17,7 @@ from tilores_core.chat.prompts import build_prompt
 from tilores_core.errors import BudgetSpentError
 from tilores_core.quality.evaluation import AnswerResult, Budget, EvaluationPlan, Evaluator
 from tilores_core.quality.evaluation.plan import Purpose
-from tilores_core.quality.scoring.question import GoldenQuestion
+from tilores_core.quality.questions.golden import GoldenQuestion
 
 if TYPE_CHECKING:
     from tilores_core.store.improvement import Improvement

@@ -15,9 +15,8 @@ from tilores_core.errors import ConfigError, ProviderError
 from tilores_core.improve.analysis import mask_questions
 from tilores_core.improve.decision import AutomatedImprovementDeployment, Thresholds
 from tilores_core.improve.journal import CycleBudget, ModelReply
+from tilores_core.quality.questions.golden import GoldenQuestion, GoldenSet
 from tilores_core.quality.questions.make import MakeOptions, make_questions
-from tilores_core.quality.questions.splits import GoldenSet
-from tilores_core.quality.scoring.question import GoldenQuestion
 from tilores_core.release.golden_questions import prompt_cases
 from tilores_core.release.prompt_checks import PromptCase
 

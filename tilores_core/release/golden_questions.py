@@ -17,7 +17,7 @@ from tilores_core.release.prompt_checks import PromptCase, PromptEvaluation
 from tilores_core.statistics import average
 
 if TYPE_CHECKING:
-    from tilores_core.quality.scoring.question import GoldenQuestion
+    from tilores_core.quality.questions.golden import GoldenQuestion
 
 CUSTOMERS: Final = 15
 PER_SPECTRUM: Final = 5

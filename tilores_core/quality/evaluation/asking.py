@@ -29,7 +29,7 @@ from tilores_core.errors import (
 from tilores_core.llm.normalizer import Completion
 from tilores_core.quality.evaluation.plan import EvaluationPlan, Spending
 from tilores_core.quality.evaluation.results import AnswerResult
-from tilores_core.quality.scoring.question import Fact, GoldenQuestion
+from tilores_core.quality.questions.golden import Fact, GoldenQuestion
 from tilores_core.quality.scoring.records import IndexedRecords
 from tilores_core.quality.scoring.scores import report_answer
 

@@ -25,8 +25,7 @@ from tilores_core.quality.evaluation.plan import (
     price_of,
 )
 from tilores_core.quality.evaluation.results import AnswerResult, agreement, means, score_table
-from tilores_core.quality.questions.splits import HELD_OUT, digest_of, split_of
-from tilores_core.quality.scoring.question import GoldenQuestion
+from tilores_core.quality.questions.golden import HELD_OUT, GoldenQuestion, digest_of, split_of
 
 if TYPE_CHECKING:
     from tilores_core.store.evaluations import Evaluations

@@ -17,9 +17,8 @@ from tilores_core.chat.models import Models
 from tilores_core.contracts import CustomerSource, ModelInfo, Prompt
 from tilores_core.errors import InvalidRequestError
 from tilores_core.quality.questions.files import read_questions
+from tilores_core.quality.questions.golden import GoldenQuestion, GoldenSet, digest_of
 from tilores_core.quality.questions.make import MakeOptions, make_questions
-from tilores_core.quality.questions.splits import GoldenSet, digest_of
-from tilores_core.quality.scoring.question import GoldenQuestion
 from tilores_core.settings.nearest import suggest
 
 _SCORER: Final = (

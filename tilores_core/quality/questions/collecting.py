@@ -19,10 +19,9 @@ from tilores_core.chat.grounding.names import words_of
 from tilores_core.contracts import Customer, CustomerSource, Outcome
 from tilores_core.quality.questions.fields import facts_of
 from tilores_core.quality.questions.files import check_questions
-from tilores_core.quality.questions.splits import GoldenSet
+from tilores_core.quality.questions.golden import Fact, GoldenQuestion, GoldenSet
 from tilores_core.quality.scoring.clauses import clauses_of
 from tilores_core.quality.scoring.matching import matches
-from tilores_core.quality.scoring.question import Fact, GoldenQuestion
 from tilores_core.quality.scoring.wording import abstention
 from tilores_core.store.lazy import LazyStore
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from tilores_core.contracts import Customer
 from tilores_core.identity import normalise_email, normalise_phone, parse_date
+from tilores_core.quality.questions.golden import Fact, FactKind
 from tilores_core.quality.scoring.clauses import plain_words
-from tilores_core.quality.scoring.question import Fact, FactKind
 
 _ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _CODE_NAME = re.compile(r"(?:.*_)?(?:id|last4|code|postcode|postal_code|zip|number|reference|iban|username)(?:_.*)?")

@@ -26,8 +26,7 @@ from tilores_core.contracts import CustomerSource
 from tilores_core.errors import ConfigError
 from tilores_core.files import open_private, read_text
 from tilores_core.quality.questions.fields import facts_of
-from tilores_core.quality.questions.splits import GoldenSet
-from tilores_core.quality.scoring.question import Fact, GoldenQuestion
+from tilores_core.quality.questions.golden import Fact, GoldenQuestion, GoldenSet
 from tilores_core.quality.scoring.records import IndexedRecords
 from tilores_core.spectrums import classify, current_spectrums
 

@@ -15,9 +15,8 @@ from tilores_core.chat.grounding.amounts import Claim
 from tilores_core.contracts import Customer, CustomerSource, SourceSchema, SupportsListing
 from tilores_core.errors import ConfigError
 from tilores_core.quality.questions.fields import FieldFacts, facts_of
-from tilores_core.quality.questions.splits import SPLITS, GoldenSet, Split, split_of
+from tilores_core.quality.questions.golden import SPLITS, Fact, GoldenQuestion, GoldenSet, Split, split_of
 from tilores_core.quality.scoring.clauses import plain_words
-from tilores_core.quality.scoring.question import Fact, GoldenQuestion
 from tilores_core.quality.scoring.records import IndexedRecords
 from tilores_core.spectrums import current_spectrums, spectrum_of_field
 

@@ -1,6 +1,5 @@
 """Scores of answers in [0, 1], by rule: the same answer always gets the same scores, and no model is asked.
 
-question    golden questions and the facts that a right answer holds
 records     a customer's records, indexed once for many answers
 clauses     an answer taken apart: clauses, what they negate, hedge or call outdated
 numbers     figures in a clause with their units, also in words

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from tilores_core.chat.customer.dates import fits
 from tilores_core.identity import normalise_email
+from tilores_core.quality.questions.golden import Fact
 from tilores_core.quality.scoring.clauses import Clause, plain_words
-from tilores_core.quality.scoring.question import Fact
 
 Match = Literal["", "exact", "partial"]
 

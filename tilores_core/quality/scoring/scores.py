@@ -10,9 +10,9 @@ from typing import Final
 from tilores_core.chat.customer.words import GIVEN_NAMES
 from tilores_core.chat.grounding.names import words_of
 from tilores_core.contracts import Answer, Customer, Outcome
+from tilores_core.quality.questions.golden import Fact, GoldenQuestion
 from tilores_core.quality.scoring.clauses import Clause, clauses_of, is_about_another
 from tilores_core.quality.scoring.matching import is_negated, matches, states_another
-from tilores_core.quality.scoring.question import Fact, GoldenQuestion
 from tilores_core.quality.scoring.records import IndexedRecords
 from tilores_core.quality.scoring.wording import Abstention, abstention, format_score
 

@@ -1,12 +1,16 @@
-"""Golden questions: a question about one customer, and the facts that a right answer holds.
+"""Golden questions: a question about one customer, the facts that a right answer holds, and sets split by customer.
 
 The limits and checks are those of questions in files (`quality.questions.files`); others are made without them.
+
+What improves prompts sees training and validation questions alone. A `GoldenSet` hands out those; the held-out part
+is reached only by `held_out()`, which nothing that improves prompts calls, and evaluations made to improve refuse it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Annotated, Any, Final, Literal
@@ -18,6 +22,10 @@ from tilores_core.quality.scoring.numbers import UNITS
 
 FactKind = Literal["number", "date", "phone", "email", "code", "text", "boolean"]
 ForbiddenReason = Literal["other_customer", "outdated", "wrong"]
+Split = Literal["training", "validation", "held-out"]
+SPLITS: Final[tuple[Split, ...]] = ("training", "validation", "held-out")
+HELD_OUT: Final = "held-out"
+_THIRD: Final = 3
 _CURRENCY: Final = re.compile("[A-Z]{3}")
 """The code of a currency, which records may give to any of their amounts."""
 
@@ -118,3 +126,47 @@ class GoldenQuestion:
         if self.answerable != bool(self.facts):
             raise ValueError("a question has facts, or else answerable: false")
         return self
+
+
+def split_of(customer_id: str) -> Split:
+    """The split of a customer: a third each, by the SHA-256 of the id, so that it never changes."""
+    digest = hashlib.sha256(f"tilores split {customer_id}".encode()).digest()
+    return SPLITS[int.from_bytes(digest[:8]) % _THIRD]
+
+
+class GoldenSet:
+    """Golden questions by split."""
+
+    def __init__(self, questions: Iterable[GoldenQuestion]) -> None:
+        self._by_split: dict[str, tuple[GoldenQuestion, ...]] = dict.fromkeys(SPLITS, ())
+        for question in sorted(questions, key=lambda question: question.id):
+            self._by_split[split_of(question.customer_id)] += (question,)
+
+    @property
+    def training(self) -> tuple[GoldenQuestion, ...]:
+        """What an improver learns from: its errors may be shown to a model."""
+        return self._by_split["training"]
+
+    @property
+    def validation(self) -> tuple[GoldenQuestion, ...]:
+        """What candidates are compared on."""
+        return self._by_split["validation"]
+
+    def held_out(self) -> tuple[GoldenQuestion, ...]:
+        """What decides in the end. For evaluations by people and for the gate of a release, never for improvers."""
+        return self._by_split[HELD_OUT]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many questions each split has."""
+        return {split: len(questions) for split, questions in self._by_split.items()}
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that change with any question."""
+        return digest_of([question for split in SPLITS for question in self._by_split[split]])
+
+
+def digest_of(questions: Sequence[GoldenQuestion]) -> str:
+    """16 hex digits that change with any of the questions or their order."""
+    return hashlib.sha256("\n".join(map(repr, questions)).encode()).hexdigest()[:16]
