@@ -19,6 +19,7 @@ from tilores_core.contracts import (
     SupportsFeedback,
     SupportsFiles,
     SupportsLease,
+    SupportsListing,
     SupportsLocale,
     SupportsMentions,
     SupportsPeek,
@@ -107,7 +108,7 @@ SOURCE: Final = Role(
     "register_customer_sources",
     hooks.CustomerSourceSpec,
     methods_of(CustomerSource),
-    abilities=(SupportsLocale, SupportsMentions, SupportsReport, SupportsTools),
+    abilities=(SupportsListing, SupportsLocale, SupportsMentions, SupportsReport, SupportsTools),
 )
 LLM: Final = Role(
     "llm",

@@ -136,7 +136,8 @@ class PromptChecks:
         try:
             cases = () if self.evaluator is None else await self.evaluator.cases()
         except TiloresError as error:
-            return _not_run("copied", error.message, skipped=skip)
+            hint = "" if skip else "; --skip-evaluation deploys without golden questions"
+            return _not_run("copied", error.message + hint, skipped=skip)
         return CopyCheck(cases).run(texts, skipped=skip)
 
     async def _evaluation(self, prompt: Prompt, model: str | None, *, skip: bool, refused: bool) -> Check:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tilores_core.contracts import Customer, CustomerSource, Identifiers, SupportsMentions
+from tilores_core.contracts import Customer, CustomerSource, Identifiers, SupportsListing, SupportsMentions
 from tilores_core.spectrums import current_spectrums
 
 _JSON_TYPES = {"string", "integer", "number", "boolean", "array", "object", "null"}
@@ -203,6 +203,20 @@ class CustomerSourceSuite:
         found = await asyncio.gather(*map(one, range(60)))
         expected = await source.get(known.id)
         assert all(customer == (None if turn % 3 == 2 else expected) for turn, customer in enumerate(found))
+
+    async def test_listed_customers_are_there_and_in_an_order_that_stays(
+        self, source: CustomerSource, known: KnownCustomer
+    ) -> None:
+        if not isinstance(source, SupportsListing):
+            pytest.skip("the source does not list its customers")
+        listed = await source.customer_ids(limit=1_000)
+        assert len(listed) == len(set(listed))
+        assert list(await source.customer_ids(limit=2)) == list(listed)[:2]
+        for customer_id in listed[:3]:
+            found = await source.get(customer_id)
+            assert found is not None
+            assert found.id == customer_id
+        assert known.id in listed or len(listed) == 1_000
 
     async def test_closing_twice_is_harmless(self, source: CustomerSource) -> None:
         await source.aclose()

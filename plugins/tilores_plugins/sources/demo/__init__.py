@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilores_core import CustomerSourceSpec, SupportsMentions, hookimpl
+from tilores_core import CustomerSourceSpec, SupportsListing, SupportsMentions, hookimpl
 
 
 @hookimpl
@@ -12,7 +12,7 @@ def register_customer_sources() -> list[CustomerSourceSpec]:
             name="demo",
             factory="tilores_plugins.sources.demo.source:build",
             settings="tilores_plugins.sources.demo.source:Settings",
-            abilities=(SupportsMentions,),
+            abilities=(SupportsListing, SupportsMentions),
             synthetic=True,
             example="What is the credit score of Edwina Hawthorne?",
             summary="520 invented bank customers, Edwina Hawthorne among them",

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tilores_core import CustomerSourceSpec, SupportsLocale, SupportsMentions, SupportsReport, hookimpl
+from tilores_core import (
+    CustomerSourceSpec,
+    SupportsListing,
+    SupportsLocale,
+    SupportsMentions,
+    SupportsReport,
+    hookimpl,
+)
 
 
 @hookimpl
@@ -12,7 +19,7 @@ def register_customer_sources() -> list[CustomerSourceSpec]:
             name="file",
             factory="tilores_plugins.sources.file.source:build",
             settings="tilores_plugins.sources.file.settings:Settings",
-            abilities=(SupportsLocale, SupportsMentions, SupportsReport),
+            abilities=(SupportsListing, SupportsLocale, SupportsMentions, SupportsReport),
             summary="your own customers from a JSON, JSONL or CSV file",
         )
     ]

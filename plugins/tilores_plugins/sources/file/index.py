@@ -68,6 +68,10 @@ class Index:
         rows = {row for value in values for row in self._find(hash(f"{kind}:{value}"))}
         return dict.fromkeys(self._owners[row] for row in sorted(rows))
 
+    def all_owners(self) -> Iterable[int]:
+        """In the file's order."""
+        return dict.fromkeys(self._owners)
+
     def owner(self, customer_id: str) -> int:
         return hash(f"owner:{customer_id}")
 

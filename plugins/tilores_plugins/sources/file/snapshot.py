@@ -121,6 +121,10 @@ class Snapshot:
                     found.append(self.reading.customer(customer_id, rows))
         return found
 
+    def customer_ids(self, limit: int) -> list[str]:
+        """In the file's order. Raises `StaleError`."""
+        return list(islice((found for owner in self.index.all_owners() for found in self._customers(owner)), limit))
+
     def mentions(self, text: str) -> Sequence[Identifiers]:
         """Customers named in `text`; no I/O."""
         return find_mentions(

@@ -86,6 +86,10 @@ class FileSource:
             return []
         return await self._ask(lambda snapshot: snapshot.find(identifiers, limit))
 
+    async def customer_ids(self, *, limit: int) -> Sequence[str]:
+        """In the file's order."""
+        return await self._ask(lambda snapshot: snapshot.customer_ids(limit))
+
     async def schema(self) -> SourceSchema:
         return (await self._ready()).schema
 
