@@ -182,6 +182,9 @@ PLUGIN_PROOFS = {
     "plugins.langsmith.endpoint": (
         "tests/tracing/test_tracing_app.py::test_langchains_own_tracing_makes_no_second_tree"
     ),
+    "plugins.langsmith.workspace_id": (
+        "tests/tracing/test_langsmith_faults.py::test_the_workspace_goes_with_each_request"
+    ),
     "plugins.langsmith.timeout_seconds": (
         "tests/tracing/test_langsmith_faults.py::test_a_fault_is_raised_in_time_and_over_when_the_service_is_well_again"
     ),

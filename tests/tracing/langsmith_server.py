@@ -36,6 +36,7 @@ class LangSmithServer:
         self.requests: list[str] = []
         self.batches: list[int] = []  # bytes
         self.keys: set[str] = set()
+        self.workspaces: set[str] = set()
         self.fault: int | str | None = None
         self.lock = threading.Lock()
         self._ended = threading.Event()
@@ -118,6 +119,7 @@ def _handler(service: LangSmithServer) -> type[BaseHTTPRequestHandler]:
             with service.lock:
                 service.requests.append(f"{self.command} {path}")
                 service.keys.add(self.headers.get("x-api-key", ""))
+                service.workspaces.add(self.headers.get("x-tenant-id", ""))
             if service.fault is not None:
                 self._fail(service.fault)
             elif self.headers.get("x-api-key") != KEY:

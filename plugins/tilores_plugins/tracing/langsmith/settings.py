@@ -11,7 +11,7 @@ _OFF = frozenset(("false", "0", "no", "off"))
 
 class Settings(BaseModel):
     """Each is also had from its variable: LANGSMITH_TRACING, LANGSMITH_API_KEY, LANGSMITH_PROJECT,
-    LANGSMITH_ENDPOINT."""
+    LANGSMITH_ENDPOINT, LANGSMITH_WORKSPACE_ID."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -23,6 +23,9 @@ class Settings(BaseModel):
         pattern=r"^https?://[^\s@]+$",
         max_length=500,
         description="LangSmith's address; another one for the EU or an installation of one's own",
+    )
+    workspace_id: str | None = Field(
+        None, max_length=100, description="the workspace, for a key that is good for several"
     )
     timeout_seconds: float = Field(
         8.0, gt=0, le=60, description="longest time for one batch, its retries and waiting included"
