@@ -46,38 +46,28 @@ async def forget_everywhere(
     config = host.config
     entries = await forget_customer(cache, config.use.source, customer_id)
     lines, inputs, running = await asyncio.to_thread(folder.forget, customer_id)
-    questions, unreachable = 0, None
+    unreached = [
+        *((f"cache tier '{name}'", "it does not answer; its entries go when it is back") for name in entries.pending),
+        *(
+            (f"files of cache tier '{tier['name']}'", "a persistent one is rewritten later")
+            for tier in (await cache.stats())["tiers"].values()
+            if tier["breaker"] is not None and tier["name"] not in entries.pending
+        ),
+        *((f"batch {job_id}", "it has not ended; cancel it or wait, and send this again") for job_id in running),
+    ]
+    questions = 0
     try:
         questions = await (await store.get()).questions.forget(customer_id)
     except StoreError as error:
-        unreachable = error.message
-    not_reached = [
-        {"where": f"cache tier '{name}'", "reason": "it does not answer; its entries go when it is back"}
-        for name in entries.pending
-    ]
-    not_reached += [
-        {
-            "where": f"files of cache tier '{tier['name']}'",
-            "reason": "a persistent one is rewritten later",
-        }
-        for tier in (await cache.stats())["tiers"].values()
-        if tier["breaker"] is not None and tier["name"] not in entries.pending
-    ]
-    not_reached += [
-        {"where": f"batch {job_id}", "reason": "it has not ended; cancel it or wait, and send this again"}
-        for job_id in running
-    ]
-    if unreachable is not None:
-        not_reached.append({"where": "questions from live traffic in the database", "reason": unreachable})
-    not_reached.append({"where": f"customer source '{config.use.source}'", "reason": "the records are kept there"})
+        unreached.append(("questions from live traffic in the database", error.message))
+    unreached.append((f"customer source '{config.use.source}'", "the records are kept there"))
     if config.prewarm.file:
         reason = "a list in it that names the customer would have the answers made again"
-        not_reached.append({"where": f"[prewarm] file {config.prewarm.file}", "reason": reason})
+        unreached.append((f"[prewarm] file {config.prewarm.file}", reason))
     if tracers := host.used_names(TRACERS):
-        names = ", ".join(tracers)
-        not_reached.append({"where": f"traces at {names}", "reason": "delete them there; see [tracing] capture"})
+        unreached.append((f"traces at {', '.join(tracers)}", "delete them there; see [tracing] capture"))
     if not host.is_simulated(config.use.model):
         provider = config.use.model.partition(":")[0]
-        not_reached.append({"where": f"logs of the model provider '{provider}'", "reason": "its own rules apply"})
+        unreached.append((f"logs of the model provider '{provider}'", "its own rules apply"))
     removed = {"cache": dict(entries.removed), "batch_results": lines, "batch_inputs": inputs, "questions": questions}
-    return {"removed": removed, "not_reached": not_reached}
+    return {"removed": removed, "not_reached": [{"where": where, "reason": why} for where, why in unreached]}

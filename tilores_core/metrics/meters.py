@@ -135,25 +135,23 @@ class BatchMeter:
     """Sums over the batches of this process: running ones are read at a scrape, ended ones are kept as a sum."""
 
     def __init__(self) -> None:
-        self._at_work: dict[int, Totals] = {}
+        self._at_work: set[Totals] = set()
         self._ended: Counter[str] = Counter()
-        self._number = 0
 
     def begin(self, totals: Totals) -> Callable[[], None]:
         """A batch begins; call what is returned when it has ended, however it did."""
-        self._number += 1
-        number = self._number
-        self._at_work[number] = totals
+        self._at_work.add(totals)
 
         def end() -> None:
-            if self._at_work.pop(number, None) is not None:
+            if totals in self._at_work:
+                self._at_work.remove(totals)
                 self._ended.update(totals())
 
         return end
 
     def samples(self) -> Iterator[Sample]:
         sums = Counter(self._ended)
-        for totals in self._at_work.values():
+        for totals in self._at_work:
             sums.update(totals())
         yield Sample(catalogue.BATCHES_RUNNING, (), len(self._at_work))
         if sums:

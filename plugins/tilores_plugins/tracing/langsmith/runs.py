@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import blake2b
+from itertools import count
 from typing import Any, Final
 
 from tilores_core import Span, Trace
@@ -29,7 +30,38 @@ _RUN_TYPE: Final = {
 
 def runs_of(trace: Trace, project: str) -> list[Run]:
     """The root first, then its children in the order of time."""
-    return list(_Tree(trace, project).runs(trace.root, None, ""))
+    trace_id, numbers = uuid_of(trace.id), count(1)
+
+    def runs(span: Span, parent: uuid.UUID | None, above: str) -> Iterator[Run]:
+        run_id = trace_id if parent is None else uuid.UUID(int=trace_id.int ^ next(numbers))
+        started = datetime.fromtimestamp(span.started, UTC)
+        order = f"{above}{started.strftime('%Y%m%dT%H%M%S%fZ')}{run_id}"
+        run: Run = {
+            "id": run_id,
+            "trace_id": trace_id,
+            "dotted_order": order,
+            "name": span.name,
+            "run_type": _RUN_TYPE[span.kind],
+            "start_time": started,
+            "end_time": datetime.fromtimestamp(span.ended, UTC),
+            "inputs": _as_mapping(span.inputs) or {},
+            "outputs": _as_mapping(span.outputs),
+            "error": span.error,
+            "extra": {"metadata": _metadata(trace, span)},
+            "session_name": project,
+        }
+        if parent is None:
+            run["tags"] = list(trace.tags)
+        else:
+            run["parent_run_id"] = parent
+        if span.kind == "model" and (first := span.attributes.get("first_token")) is not None:
+            spoke = datetime.fromtimestamp(span.started + float(first), UTC)
+            run["events"] = [{"name": "new_token", "time": spoke.isoformat()}]
+        yield run
+        for child in sorted(span.children, key=lambda child: child.started):
+            yield from runs(child, run_id, f"{order}.")
+
+    return list(runs(trace.root, None, ""))
 
 
 def uuid_of(trace_id: str) -> uuid.UUID:
@@ -40,56 +72,16 @@ def uuid_of(trace_id: str) -> uuid.UUID:
         return uuid.UUID(bytes=blake2b(trace_id.encode("utf-8", "replace"), digest_size=16).digest(), version=4)
 
 
-class _Tree:
-    def __init__(self, trace: Trace, project: str) -> None:
-        self._trace = trace
-        self._project = project
-        self._id = uuid_of(trace.id)
-        self._count = 0
-
-    def runs(self, span: Span, parent: uuid.UUID | None, above: str) -> Iterator[Run]:
-        if parent is None:
-            run_id = self._id
-        else:
-            self._count += 1
-            run_id = uuid.UUID(int=self._id.int ^ self._count)
-        started = datetime.fromtimestamp(span.started, UTC)
-        order = f"{above}{started.strftime('%Y%m%dT%H%M%S%fZ')}{run_id}"
-        run: Run = {
-            "id": run_id,
-            "trace_id": self._id,
-            "dotted_order": order,
-            "name": span.name,
-            "run_type": _RUN_TYPE[span.kind],
-            "start_time": started,
-            "end_time": datetime.fromtimestamp(span.ended, UTC),
-            "inputs": _as_mapping(span.inputs) or {},
-            "outputs": _as_mapping(span.outputs),
-            "error": span.error,
-            "extra": {"metadata": self._metadata(span, root=parent is None)},
-            "session_name": self._project,
-        }
-        if parent is None:
-            run["tags"] = list(self._trace.tags)
-        else:
-            run["parent_run_id"] = parent
-        if span.kind == "model" and (first := span.attributes.get("first_token")) is not None:
-            spoke = datetime.fromtimestamp(span.started + float(first), UTC)
-            run["events"] = [{"name": "new_token", "time": spoke.isoformat()}]
-        yield run
-        for child in sorted(span.children, key=lambda child: child.started):
-            yield from self.runs(child, run_id, f"{order}.")
-
-    def _metadata(self, span: Span, *, root: bool) -> dict[str, Any]:
-        metadata: dict[str, Any] = dict(span.attributes)
-        if root:
-            metadata |= self._trace.metadata
-        session = self._trace.session_id
-        if session is not None:  # on each run: LangSmith sums up a thread's tokens and cost by it
-            metadata |= {"session_id": session, "thread_id": session}
-        if span.kind == "model":
-            metadata |= _model_metadata(span)
-        return metadata
+def _metadata(trace: Trace, span: Span) -> dict[str, Any]:
+    metadata: dict[str, Any] = dict(span.attributes)
+    if span is trace.root:
+        metadata |= trace.metadata
+    session = trace.session_id
+    if session is not None:  # on each run: LangSmith sums up a thread's tokens and cost by it
+        metadata |= {"session_id": session, "thread_id": session}
+    if span.kind == "model":
+        metadata |= _model_metadata(span)
+    return metadata
 
 
 def _model_metadata(span: Span) -> dict[str, Any]:
