@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -228,19 +228,9 @@ def _resolve(which: ColumnElement[bool], now_ms: int) -> Update:
 
 
 def _read_stored(row: Row[Any]) -> StoredAlert:
-    alert = Alert(
-        kind=row.kind,
-        severity=cast(Severity, row.severity if row.severity in SEVERITIES else "HIGH"),
-        title=row.title,
-        detail=row.detail,
-        source=row.source,
-        model=row.model,
-        spectrum=row.spectrum,
-        prompt_version=row.prompt_version,
-        labels=row.labels,
-        values=row.figures,
-        expires_seconds=None if row.expires_after_ms is None else row.expires_after_ms / 1000,
-    )
+    expires = None if row.expires_after_ms is None else row.expires_after_ms / 1000
+    severity = row.severity if row.severity in SEVERITIES else "HIGH"
+    alert = read_row(Alert, row, severity=severity, values=row.figures, expires_seconds=expires)
     return read_row(StoredAlert, row, alert=alert)
 
 

@@ -93,8 +93,7 @@ class Prompts(Repository):
         )
 
     async def get(self, number: int) -> PromptVersion | None:
-        async with self._database.read() as connection:
-            return await _get(connection, number)
+        return await self._first(PromptVersion, select(prompt_versions).where(prompt_versions.c.number == number))
 
     async def recent(self, *, limit: int = 100, before: int | None = None) -> list[PromptVersion]:
         """The newest first. `before`: older than this one."""
