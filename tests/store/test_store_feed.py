@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from tests.store.postgres_server import NewAddress, PostgresServer
-from tilores_core.store.changes import ChangeFeed
+from tilores_core.store.lazy import ChangeFeed
 from tilores_core.store.store import Store
 from tilores_core.testing.waiting import eventually
 
@@ -25,7 +25,7 @@ async def replica(store: Store) -> AsyncIterator[Store]:
 
 async def test_a_change_of_another_replica_is_told(store: Store, replica: Store) -> None:
     heard: list[int] = []
-    feed = ChangeFeed(replica.changes, seconds=QUICK)
+    feed = ChangeFeed(replica.changes.since, seconds=QUICK)
     feed.listen("x", heard.append)
     feed.start()
     try:
@@ -43,7 +43,7 @@ async def test_a_change_of_another_replica_is_told(store: Store, replica: Store)
 async def test_what_was_before_the_start_is_told_once(store: Store) -> None:
     await store.changes.bump("x")
     heard: list[int] = []
-    feed = ChangeFeed(store.changes, seconds=QUICK)
+    feed = ChangeFeed(store.changes.since, seconds=QUICK)
     feed.listen("x", heard.append)
     feed.start()
     await eventually(lambda: heard == [1])
@@ -55,7 +55,7 @@ async def test_what_was_before_the_start_is_told_once(store: Store) -> None:
 async def test_poll_now_saves_the_wait(store: Store, replica: Store) -> None:
     await store.changes.bump("x")
     heard: list[int] = []
-    feed = ChangeFeed(replica.changes, seconds=NEVER)
+    feed = ChangeFeed(replica.changes.since, seconds=NEVER)
     feed.listen("x", heard.append)
     feed.start()
     await eventually(lambda: heard == [1])
@@ -72,7 +72,7 @@ async def test_a_listener_that_fails_disturbs_nobody(store: Store) -> None:
     def fail(_: int) -> None:
         raise LookupError
 
-    feed = ChangeFeed(store.changes, seconds=QUICK)
+    feed = ChangeFeed(store.changes.since, seconds=QUICK)
     feed.listen("x", fail)
     feed.listen("x", heard.append)
     feed.start()
@@ -94,7 +94,7 @@ async def test_a_poll_that_fails_in_an_unforeseen_way_is_made_again(
         return await since(known)
 
     monkeypatch.setattr(store.changes, "since", fail_once)
-    feed = ChangeFeed(store.changes, seconds=QUICK)
+    feed = ChangeFeed(store.changes.since, seconds=QUICK)
     feed.listen("x", heard.append)
     feed.start()
     await store.changes.bump("x")
@@ -106,7 +106,7 @@ async def test_a_poll_that_fails_in_an_unforeseen_way_is_made_again(
 async def test_an_outage_is_outlived(postgres: PostgresServer, new_address: NewAddress) -> None:
     store = await Store.open(new_address("postgresql"))
     heard: list[int] = []
-    feed = ChangeFeed(store.changes, seconds=QUICK, longest_pause=0.2)
+    feed = ChangeFeed(store.changes.since, seconds=QUICK, longest_pause=0.2)
     feed.listen("x", heard.append)
     feed.start()
     try:

@@ -11,7 +11,7 @@ import pytest
 
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.settings import CacheTable
-from tilores_core.store import changes
+from tilores_core.store import lazy
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 from tilores_core.testing.tiers import SharedStore, SharedTier
@@ -72,7 +72,7 @@ async def test_who_listens_once_the_store_is_open_hears_too(tmp_path: Path) -> N
 
 
 async def test_a_message_makes_the_others_look_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "ChangeFeed", partial(changes.ChangeFeed, seconds=NEVER))
+    monkeypatch.setattr(lazy, "ChangeFeed", partial(lazy.ChangeFeed, seconds=NEVER))
     redis = SharedStore()
     one, other = Process(tmp_path, redis), Process(tmp_path, redis)
     try:

@@ -1,20 +1,31 @@
-"""The store, opened when it is first needed. Nothing here imports SQLAlchemy before that."""
+"""The store, opened when it is first needed, with the feed of its changes; before that no SQLAlchemy is imported."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tilores_core.errors import TiloresError
+import structlog
+
+from tilores_core.errors import StoreError, TiloresError
+from tilores_core.resilience import cancel_tasks, wait_for_event
 from tilores_core.store.address import Address
 
 if TYPE_CHECKING:
-    from tilores_core.store.changes import ChangeFeed, Listener
     from tilores_core.store.leases import Leases
     from tilores_core.store.store import Store
+
+
+log = structlog.get_logger(part="store")
+
+Listener = Callable[[int], None]
+Since = Callable[[Mapping[str, int]], Awaitable[dict[str, int]]]
+"""The counters that are not as the given ones: `Changes.since`."""
 
 
 class LazyStore:
@@ -28,8 +39,7 @@ class LazyStore:
         self._announce = announce
         self._opening: asyncio.Task[Store] | None = None
         self._store: Store | None = None
-        self._feed: ChangeFeed | None = None
-        self._listeners: list[tuple[str, Listener]] = []
+        self._feed = ChangeFeed(self._since)
 
     @property
     def opened(self) -> Store | None:
@@ -39,7 +49,7 @@ class LazyStore:
     @property
     def failing_since(self) -> float | None:
         """`time.monotonic()` of the first of the polls that failed in a row; None when the last one did not."""
-        return None if self._feed is None else self._feed.failing_since
+        return self._feed.failing_since
 
     async def get(self) -> Store:
         """The open store. Raises `ConfigError`, `StoreError`."""
@@ -59,7 +69,7 @@ class LazyStore:
         finally:
             self._opening = None
         self._store = store
-        self._watch()
+        self._feed.start()
         return store
 
     async def leases(self) -> Leases:
@@ -75,11 +85,9 @@ class LazyStore:
 
     def listen(self, topic: str, listener: Listener) -> None:
         """Call `listener`, which must be quick, soon after a change of the topic, once the store is open."""
-        self._listeners.append((topic, listener))
-        if self._feed is not None:
-            self._feed.listen(topic, listener)
-        else:
-            self._watch()
+        self._feed.listen(topic, listener)
+        if self._store is not None:
+            self._feed.start()
 
     def notify(self, topic: str) -> None:
         """Tell the other processes that this one has committed a change of the topic."""
@@ -87,18 +95,10 @@ class LazyStore:
 
     def poll_now(self) -> None:
         """Poll for changes now, because another process announced one."""
-        if self._feed is not None:
-            self._feed.poll_now()
+        self._feed.poll_now()
 
-    def _watch(self) -> None:
-        if not self._listeners or self._store is None:
-            return
-        from tilores_core.store.changes import ChangeFeed
-
-        self._feed = ChangeFeed(self._store.changes)
-        for topic, listener in self._listeners:
-            self._feed.listen(topic, listener)
-        self._feed.start()
+    async def _since(self, known: Mapping[str, int]) -> dict[str, int]:
+        return await (await self.get()).changes.since(known)
 
     async def ping(self) -> bool:
         """Make a query without effect; False if the store is not open. Raises `StoreError`."""
@@ -113,9 +113,7 @@ class LazyStore:
     async def aclose(self) -> None:
         if self._opening is not None:
             await asyncio.wait([self._opening])
-        if self._feed is not None:
-            await self._feed.aclose()
-            self._feed = None
+        await self._feed.aclose()
         if self._store is not None:
             await self._store.aclose()
             self._store = None
@@ -125,3 +123,89 @@ def _note_error(opening: asyncio.Task[Store]) -> None:
     """Its callers raise the error; asyncio is not to report it as well when all of them were cancelled."""
     if not opening.cancelled():
         opening.exception()
+
+
+class ChangeFeed:
+    """Calls the listeners of a topic with its counter, soon after the counter was raised.
+
+    Several changes may arrive as one call. A topic that was ever raised is reported once at the beginning, so that a
+    listener misses nothing between reading the state and its first call. `poll_now` polls at once: a message from
+    another process saves the wait, and nothing is lost without one.
+    """
+
+    def __init__(self, since: Since, *, seconds: float = 0.5, longest_pause: float = 15.0) -> None:
+        self._since = since
+        self._seconds = seconds
+        self._longest_pause = longest_pause
+        self._listeners: dict[str, list[Listener]] = {}
+        self._known: dict[str, int] = {}
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.failing_since: float | None = None
+        """`time.monotonic()` of the first of the polls that failed in a row; None when the last one did not."""
+
+    def listen(self, topic: str, listener: Listener) -> None:
+        """Call `listener`, which must be quick, on the event loop."""
+        self._listeners.setdefault(topic, []).append(listener)
+        if topic in self._known:
+            _notify(topic, listener, self._known[topic])
+
+    def start(self) -> None:
+        """Begin to poll, unless it does, or no one listens."""
+        if self._task is None and self._listeners:
+            self._task = asyncio.create_task(self._watch(), name="tilores change feed")
+
+    def poll_now(self) -> None:
+        """Poll now; once for all calls meanwhile."""
+        self._wanted.set()
+
+    async def aclose(self) -> None:
+        await cancel_tasks(self._task)
+        self._task = None
+
+    async def _watch(self) -> None:
+        failures = 0
+        while True:
+            self._wanted.clear()
+            try:
+                changed = await self._since(self._known)
+            except Exception as error:  # without the feed a process would go on with old prompts for ever
+                failures += 1
+                self._note_failure(error)
+            else:
+                failures = 0
+                self._note_success()
+                self._notify_all(changed)
+            await self._pause(failures)
+
+    async def _pause(self, failures: int) -> None:
+        if failures:
+            # Replicas must not all return to a database at once when it is back, so `poll_now` has no effect here.
+            longest = min(self._longest_pause, self._seconds * 2 ** min(failures, 10))
+            await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311
+            return
+        await wait_for_event(self._wanted, self._seconds)
+
+    def _notify_all(self, changed: dict[str, int]) -> None:
+        self._known |= changed
+        for topic, counter in changed.items():
+            for listener in tuple(self._listeners.get(topic, ())):
+                _notify(topic, listener, counter)
+
+    def _note_failure(self, error: Exception) -> None:
+        if self.failing_since is None:
+            self.failing_since = time.monotonic()
+            said = error.message if isinstance(error, StoreError) else type(error).__name__
+            log.warning("store.feed_failed", error=said)
+
+    def _note_success(self) -> None:
+        if self.failing_since is not None:
+            log.info("store.feed_recovered", seconds=round(time.monotonic() - self.failing_since, 1))
+            self.failing_since = None
+
+
+def _notify(topic: str, listener: Listener, counter: int) -> None:
+    try:
+        listener(counter)
+    except Exception as error:
+        log.error("store.listener_failed", topic=topic, error=type(error).__name__)
