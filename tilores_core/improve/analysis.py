@@ -74,16 +74,13 @@ _MOST_SHOWN: Final = 10
 def baseline_output(rows: Sequence[AnswerResult], answerable: Mapping[str, bool]) -> dict[str, Any]:
     """Means of the overall score over all, by model and by spectrum, an answer that is missing as 0; and the faults:
     by spectrum, fault and model, how many and how much score they cost together."""
-    faults: Counter[tuple[str, str, str]] = Counter()
-    costs: dict[tuple[str, str, str], float] = {}
+    costs: dict[tuple[str, str, str], list[float]] = {}
     for row in rows:
         if row.scores is None:
             continue
         found = faults_of(row.scores, answerable=answerable[row.question_id])
         for fault in found:
-            key = row.spectrum, fault, row.model
-            faults[key] += 1
-            costs[key] = costs.get(key, 0.0) + (1.0 - row.scores.overall) / len(found)
+            costs.setdefault((row.spectrum, fault, row.model), []).append((1.0 - row.scores.overall) / len(found))
     return {
         "overall": _mean(rows),
         "answers": len(rows),
@@ -93,8 +90,8 @@ def baseline_output(rows: Sequence[AnswerResult], answerable: Mapping[str, bool]
             name: _mean([row for row in rows if row.spectrum == name]) for name in _names(rows, "spectrum")
         },
         "faults": [
-            {"spectrum": key[0], "fault": key[1], "model": key[2], "count": count, "cost": round(costs[key], 6)}
-            for key, count in sorted(faults.items())
+            {"spectrum": spectrum, "fault": fault, "model": model, "count": len(each), "cost": round(sum(each), 6)}
+            for (spectrum, fault, model), each in sorted(costs.items())
         ],
     }
 

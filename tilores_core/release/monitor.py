@@ -124,8 +124,30 @@ class ProductionPerformanceMonitor:
         self.watching = label is not None
         if label is None or await (await self._store.get()).rollouts.current() is not None:
             return None
-        deployed_ms, now = int(label.changed.timestamp() * 1000), int(self._clock() * 1000)
-        return await self._compare(label.previous[-1], label.number, deployed_ms, now, spectrum)
+        deployed_ms, now_ms = int(label.changed.timestamp() * 1000), int(self._clock() * 1000)
+        old = await self._sums(label.previous[-1], deployed_ms - _BEFORE_MS, deployed_ms, now_ms, spectrum)
+        new = await self._sums(label.number, deployed_ms, now_ms + 1, now_ms, spectrum)
+        if old is None or new is None:
+            return None
+        figures: dict[str, Callable[[Window], Moments]] = {
+            "quality": lambda window: window.moments("overall"),
+            "errors": lambda window: Moments.of_rate(window.sums["turns"], window.sums["errors"]),
+        }
+        for figure, of in figures.items():
+            control, treatment = of(old), of(new)
+            look = MeanSPRT(tau=_TAU, alpha=_ALPHA, minimum=_MINIMUM).look(control, treatment)
+            worse = -look.high if figure == "quality" else look.low
+            if worse > self._table.tolerance:
+                return Regression(
+                    version=label.number,
+                    previous=label.previous[-1],
+                    spectrum=spectrum,
+                    figure=figure,
+                    before=control.mean,
+                    after=treatment.mean,
+                    by=worse,
+                )
+        return None
 
     async def roll_back(self, found: Regression, *, actor: str = ACTOR) -> bool:
         """Put the version before into production again; False when someone was faster. Raises `StoreError`."""
@@ -165,33 +187,6 @@ class ProductionPerformanceMonitor:
             return None
         age = self._clock() - label.changed.timestamp()
         return label if age <= self._table.watch_hours * 3600 else None
-
-    async def _compare(
-        self, before: int, after: int, deployed_ms: int, now_ms: int, spectrum: str | None
-    ) -> Regression | None:
-        old = await self._sums(before, deployed_ms - _BEFORE_MS, deployed_ms, now_ms, spectrum)
-        new = await self._sums(after, deployed_ms, now_ms + 1, now_ms, spectrum)
-        if old is None or new is None:
-            return None
-        figures: dict[str, Callable[[Window], Moments]] = {
-            "quality": lambda window: window.moments("overall"),
-            "errors": lambda window: Moments.of_rate(window.sums["turns"], window.sums["errors"]),
-        }
-        for figure, of in figures.items():
-            control, treatment = of(old), of(new)
-            look = MeanSPRT(tau=_TAU, alpha=_ALPHA, minimum=_MINIMUM).look(control, treatment)
-            worse = -look.high if figure == "quality" else look.low
-            if worse > self._table.tolerance:
-                return Regression(
-                    version=after,
-                    previous=before,
-                    spectrum=spectrum,
-                    figure=figure,
-                    before=control.mean,
-                    after=treatment.mean,
-                    by=worse,
-                )
-        return None
 
     async def _sums(
         self, number: int, since_ms: int, until_ms: int, now_ms: int, spectrum: str | None

@@ -35,8 +35,9 @@ class MeanSPRT:
         """What all values so far say, valid at every look: the p-value never rises again. Before there is enough: an
         infinite interval and a p-value of 1."""
         difference = treatment.mean - control.mean
-        v = _variance_of_difference(control, treatment, self.minimum)
-        if v is None:
+        is_little = min(control.count, treatment.count) < max(self.minimum, 2)
+        v = 0.0 if is_little else control.variance / control.count + treatment.variance / treatment.count
+        if not v:  # too little of either arm, or nothing has varied yet
             return Difference(difference, -math.inf, math.inf, self.p_value)
         tau2 = self.tau * self.tau
         away = difference - self.null
@@ -44,13 +45,6 @@ class MeanSPRT:
         self.p_value = min(self.p_value, math.exp(-max(log_ratio, 0.0)))
         half = math.sqrt(2 * v * (v + tau2) / tau2 * (math.log((v + tau2) / v) / 2 - math.log(self.alpha)))
         return Difference(difference, difference - half, difference + half, self.p_value)
-
-
-def _variance_of_difference(control: Moments, treatment: Moments, minimum: float) -> float | None:
-    """None while there is too little of either arm, or nothing has varied yet."""
-    if min(control.count, treatment.count) < max(minimum, 2):
-        return None
-    return (control.variance / control.count + treatment.variance / treatment.count) or None
 
 
 _MEMORY: Final = 50.0

@@ -106,7 +106,11 @@ class Evaluator:
     async def estimate(self, plan: EvaluationPlan, *, resume: bool = True) -> Estimate:
         """What the plan will take, without asking a model. Raises as `evaluate`."""
         prompt = self._prompt(plan)
-        finished = await self._load_finished(plan.digest(prompt.version)) if resume else {}
+        finished = {}
+        if resume and self._store is not None:
+            evaluations = (await self._store.get()).evaluations
+            if (run := await evaluations.find_unfinished(plan.digest(prompt.version))) is not None:
+                finished = _without_errors(await evaluations.results(run.id))
         left = [(model, question) for question in plan.questions for model in plan.models]
         left = [(model, question) for model, question in left if (model, question.id) not in finished]
         tokens = dict.fromkeys(plan.models, 0)
@@ -219,14 +223,6 @@ class Evaluator:
         turn = Turn(messages=({"role": "user", "content": "?"},), purpose=plan.purpose, prompt=plan.prompt)
         return self._engine.begin(turn).prompt
 
-    async def _load_finished(self, digest: str) -> dict[tuple[str, str], AnswerResult]:
-        """What an interrupted run of the same digest has, but for its errors: those are asked again."""
-        if self._store is None:
-            return {}
-        evaluations = (await self._store.get()).evaluations
-        run = await evaluations.find_unfinished(digest)
-        return {} if run is None else _without_errors(await evaluations.results(run.id))
-
     @staticmethod
     async def _begin(
         keeps: Evaluations, plan: EvaluationPlan, prompt: Prompt, digest: str, *, run_id: str | None, resume: bool
@@ -294,6 +290,7 @@ def _options(plan: EvaluationPlan) -> dict[str, Any]:
 
 
 def _without_errors(rows: Iterable[Row]) -> dict[tuple[str, str], AnswerResult]:
+    """What is not asked again, by model and question."""
     results = [AnswerResult.of_row(row) for row in rows]
     return {(result.model, result.question_id): result for result in results if result.error is None}
 

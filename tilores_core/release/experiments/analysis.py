@@ -166,16 +166,10 @@ def _stratify(test: MeanSPRT, strata: list[tuple[Moments, Moments]]) -> Differen
         return test.look(*(strata[0] if strata else (Moments(), Moments())))
     weight = sum(1 / v for _, v, _, _ in usable)
     difference = sum(d / v for d, v, _, _ in usable) / weight
-    counts = [sum(arm_pair[i] for arm_pair in usable) for i in (2, 3)]
-    return test.look(*_moments_with(difference, 1 / weight, counts[0], counts[1]))
-
-
-def _moments_with(difference: float, variance: float, control: float, candidate: float) -> tuple[Moments, Moments]:
-    """Moments whose difference and its variance are the ones given."""
-    return (
-        Moments(control, 0.0, variance / 2 * control * (control - 1)),
-        Moments(candidate, difference, variance / 2 * candidate * (candidate - 1)),
-    )
+    first, second = (sum(stratum[place] for stratum in usable) for place in (2, 3))
+    # Moments whose difference, and its variance of 1 / weight, are these.
+    control = Moments(first, 0.0, first * (first - 1) / (2 * weight))
+    return test.look(control, Moments(second, difference, second * (second - 1) / (2 * weight)))
 
 
 def _find_harm(plan: ExperimentPlan, steps: Steps, total: Mapping[Arm, ArmSums]) -> dict[str, str]:

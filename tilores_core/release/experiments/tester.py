@@ -21,7 +21,7 @@ from tilores_core.errors import (
     StoreError,
     UnknownNameError,
 )
-from tilores_core.release.experiments.analysis import ArmSums, Steps, Verdict, analyse
+from tilores_core.release.experiments.analysis import ArmSums, Verdict, analyse
 from tilores_core.release.experiments.assignment import Assignment, RunningExperiment, free_slice
 from tilores_core.release.experiments.plan import ARMS, LABEL_PREFIX, ExperimentPlan, ExperimentRequirements, needs
 from tilores_core.release.prompts import ProductionPromptManager
@@ -173,9 +173,8 @@ class ProductionABTester:
         await self._prompts.refresh()
         if deploy and self._prompts.state.number != number:
             await self._prompts.deploy(number, actor=actor, reason=reason)
-        await self._end(
-            experiment, plan, "deployed" if deploy else "stopped", reason, experiment.verdict, actor=actor
-        )
+        outcome = "deployed" if deploy else "stopped"
+        await self._end(experiment, outcome, reason, experiment.verdict, actor=actor)
         found = await (await self._store.get()).experiments.get(name)
         return found or experiment
 
@@ -254,17 +253,17 @@ class ProductionABTester:
         if production != experiment.control:
             outcome = "deployed" if production == plan.candidate else "superseded"
             reason = f"version {production} was put into production meanwhile"
-            await self._end(experiment, plan, outcome, reason, row)
+            await self._end(experiment, outcome, reason, row)
         elif plan.model is not None and self._resolve is not None and self._resolve(None) == plan.model:
-            await self._end(experiment, plan, "deployed", f"{plan.model} is the default model now", row)
+            await self._end(experiment, "deployed", f"{plan.model} is the default model now", row)
         elif verdict.action in ("stop_harm", "stop_mismatch"):
-            await self._end(experiment, plan, verdict.action.replace("stop_", ""), verdict.reason, row)
+            await self._end(experiment, verdict.action.replace("stop_", ""), verdict.reason, row)
             self._raise(experiment, "experiment.stopped", "HIGH", verdict)
         elif verdict.action in ("deploy", "finish") and plan.model is None:
             await self._deploy(experiment, plan, verdict)
         elif verdict.action in ("propose", "deploy", "finish"):
             if verdict.action == "deploy":
-                await self._end(experiment, plan, "won", f"{verdict.reason}; {_how_to_deploy(plan)}", row)
+                await self._end(experiment, "won", f"{verdict.reason}; {_how_to_deploy(plan)}", row)
             self._raise(experiment, "experiment.proposal", "INFO", verdict)
         elif verdict.action == "advance":
             weight = plan.weights[len(experiment.weights)]
@@ -272,7 +271,7 @@ class ProductionABTester:
             if await store.experiments.advance(experiment, weight, actor=ACTOR, reason=verdict.reason):
                 await self._announce_change()
         elif verdict.action == "no_difference":
-            await self._end(experiment, plan, "kept", verdict.reason, row)
+            await self._end(experiment, "kept", verdict.reason, row)
 
     async def _deploy(self, experiment: Experiment, plan: ExperimentPlan, verdict: Verdict) -> None:
         """On the same path as any prompt: what fails a check there is not deployed."""
@@ -280,36 +279,30 @@ class ProductionABTester:
         try:
             await self._prompts.deploy(number, actor=ACTOR, reason=f"{experiment.name}: {verdict.reason}")
         except DeploymentRefusedError as error:
-            await self._end(experiment, plan, "refused", error.message, verdict.as_row())
+            await self._end(experiment, "refused", error.message, verdict.as_row())
             self._raise(experiment, "experiment.stopped", "HIGH", verdict)
             return
-        await self._end(experiment, plan, "deployed", verdict.reason, verdict.as_row())
+        await self._end(experiment, "deployed", verdict.reason, verdict.as_row())
         self._raise(experiment, "experiment.deployed", "INFO", verdict)
 
     async def _end(
-        self,
-        experiment: Experiment,
-        plan: ExperimentPlan,
-        outcome: str,
-        reason: str,
-        verdict: Mapping[str, Any],
-        *,
-        actor: str = ACTOR,
+        self, experiment: Experiment, outcome: str, reason: str, verdict: Mapping[str, Any], *, actor: str = ACTOR
     ) -> None:
         store = await self._store.get()
         if await store.experiments.end(experiment, outcome=outcome, actor=actor, reason=reason, verdict=verdict):
             log.info("experiments.ended", name=experiment.name, outcome=outcome)
             self.ended[outcome] += 1
             self.looked.pop(experiment.name, None)
-            await self._prompts.remove_label(plan.label, actor=actor, reason=reason)
+            await self._prompts.remove_label(_plan_of(experiment).label, actor=actor, reason=reason)
         await self._announce_change()
 
     async def _analyse(self, experiment: Experiment) -> Verdict:
-        store = await self._store.get()
+        sums = await (await self._store.get()).experiments.sums(experiment.id)
         now = self._clock() if experiment.ended is None else experiment.ended.timestamp()
+        steps = range(len(experiment.weights))
         return analyse(
             _plan_of(experiment),
-            _steps(experiment, await store.experiments.sums(experiment.id)),
+            {step: {arm: sums.get((step, arm), ArmSums()) for arm in ARMS} for step in steps},
             weights=dict(enumerate(experiment.weights)),
             hours=(now - experiment.started.timestamp()) / 3600,
             step_hours=(now - experiment.step_began.timestamp()) / 3600,
@@ -377,10 +370,6 @@ def _running(experiment: Experiment) -> RunningExperiment:
         weight=experiment.weights[-1],
         step=len(experiment.weights) - 1,
     )
-
-
-def _steps(experiment: Experiment, found: Mapping[tuple[int, str], ArmSums]) -> Steps:
-    return {step: {arm: found.get((step, arm), ArmSums()) for arm in ARMS} for step in range(len(experiment.weights))}
 
 
 def _with_look(experiment: Experiment, verdict: Verdict) -> list[Mapping[str, Any]]:
