@@ -118,7 +118,7 @@ _BARE_ID = re.compile(
 )
 _DASHED_ID = re.compile(r"(?<!\w)([a-z]{1,4}) (?:dash|hyphen) (\d{2,10})(?!\w)")
 _DASHES: Final = keywords(("dash", "hyphen"))
-_MAYBE_BARE_ID = re.compile(r"[\d_](?:(?<=_)|(?<=[A-Za-z_\-]\d))\S*", re.ASCII)
+_MAYBE_BARE_ID = re.compile(r"[0-9_](?:(?<=_)|(?<=[A-Za-z_\-]\d))\S*", re.ASCII)
 _THING_PREFIX = re.compile(
     r"(?:inv|ord|tck|tkt|case|clm|po|ref|sr|txn|trx|pay|pol|doc|task|req|shp|rma|bkg)[_\-]?\d", re.IGNORECASE
 )

@@ -75,8 +75,9 @@ class TextScan:
         # `left` is what is left to read, `left_low` the same in lower case.
         self.low = self.left_low = low = low if len(low) == len(text) else "".join(c.lower()[0] for c in text)
         self.taken_back: set[int] = set()
-        self.numeric = _DIGIT.search(low) is not None
-        self.numbered = self.numeric and _NUMBER.search(low) is not None
+        digit = _DIGIT.search(low)
+        self.numeric = digit is not None
+        self.numbered = digit is not None and _NUMBER.search(low, digit.start()) is not None
         self._parts = [] if low.isascii() else _RUN.split(low)  # what stands between the runs, and the runs
         if words is None:
             letters = [run for run in self._parts[1::2] if not run.isdecimal()] or _split_letters(low)
