@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -97,9 +98,12 @@ def system_message(prompt: Prompt, customer_text: str | None) -> str:
     `customer_text` is what `records.render` made, or None when no customer is identified. It is put in as it is;
     braces in it mean nothing. A template without `{customer}` gets it at the end, so that it is never lost.
     """
-    text = NO_CUSTOMER if customer_text is None else customer_text
-    before, placeholder, after = prompt.for_spectrum("").template.partition(PLACEHOLDER)
-    if not placeholder:
-        return f"{before.rstrip()}\n\n{text}"
+    before, after = _around_customer(prompt.for_spectrum("").template)
+    return f"{before}{NO_CUSTOMER if customer_text is None else customer_text}{after}"
+
+
+@lru_cache(maxsize=64)
+def _around_customer(template: str) -> tuple[str, str]:
+    before, placeholder, after = template.partition(PLACEHOLDER)
     # Only the first place is filled: another would double the records, and with them the tokens.
-    return f"{before}{text}{after}"
+    return (before, after) if placeholder else (f"{before.rstrip()}\n\n", "")
