@@ -7,7 +7,6 @@ method.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from statistics import NormalDist
 from typing import Final
 
@@ -44,12 +43,18 @@ def t_quantile(probability: float, df: float) -> float:
     """The t with P(T <= t) = `probability`, which must lie between 0 and 1 (`ValueError`)."""
     if not 0 < probability < 1:
         raise ValueError(f"a probability must lie between 0 and 1, not {probability}")
+    if probability == 0.5:
+        return 0.0
     tail = min(probability, 1 - probability)
-    high = 1.0
+    low, high = 0.0, 1.0
     while t_tail(high, df) > tail:
         high *= 2
-    t = _bisect(lambda value: -t_tail(value, df), -tail, 0.0, high)
-    return t if probability > 0.5 else -t
+    while low < (middle := (low + high) / 2) < high:
+        if t_tail(middle, df) > tail:
+            low = middle
+        else:
+            high = middle
+    return middle if probability > 0.5 else -middle
 
 
 def kolmogorov_tail(x: float) -> float:
@@ -100,18 +105,6 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
 
 def _away_from_zero(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
-
-
-def _bisect(rising: Callable[[float], float], wanted: float, low: float, high: float) -> float:
-    for _ in range(200):  # enough for 1e-60, where doubles usually end earlier
-        middle = (low + high) / 2
-        if middle in (low, high):
-            break
-        if rising(middle) < wanted:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
 
 
 def _positive(*values: float) -> None:
