@@ -293,12 +293,13 @@ def _charts(section: str, phases: Mapping[str, Any], options: Mapping[str, Any])
 
 def _compare(rows: Iterable[tuple[str, float | None, float | None]]) -> str:
     """Scores from 0 to 1 of the present prompt and of the winner; a bar for each that is there."""
-    bars = (
-        (name, score, f"{score:.1%}", kind)
-        for name, *scores in rows
-        for score, kind in zip(scores, ("before", "after"), strict=True)
-        if score is not None
-    )
+    bars = []
+    for name, *scores in rows:
+        label = name
+        for score, kind in zip(scores, ("before", "after"), strict=True):
+            if score is not None:
+                bars.append((label, score, f"{score:.1%}", kind))
+                label = ""
     return _KEY + _bars(bars)
 
 
