@@ -327,13 +327,15 @@ def test_an_action_that_never_helped_is_not_tried_again() -> None:
     finding = Finding(diagnosis="provider changed", subject=BAD, actions=("fail over", "re-optimise", "report"))
     possible = {"fail over", "re-optimise", "report"}
     assert choose(finding, possible, []) == "fail over"
-    learned = [HealingLesson(diagnosis="provider changed", action="fail over", healed=0, failed=3)]
+    learned = [HealingLesson(diagnosis="provider changed", action="fail over", healed=0, not_healed=3)]
     assert choose(finding, possible, learned) == "re-optimise"
     assert choose(finding, {"report"}, learned) == "report"
-    assert choose(finding, possible, [HealingLesson(diagnosis="model down", action="fail over", healed=0, failed=9)])
+    assert choose(
+        finding, possible, [HealingLesson(diagnosis="model down", action="fail over", healed=0, not_healed=9)]
+    )
     now, body = datetime.now(UTC), {"action": "fail over"}
     episode = Episode(id="a", state="healed", diagnosis="model down", subject=BAD, created=now, body=body)
-    assert lessons([episode]) == [HealingLesson(diagnosis="model down", action="fail over", healed=1, failed=0)]
+    assert lessons([episode]) == [HealingLesson(diagnosis="model down", action="fail over", healed=1, not_healed=0)]
 
 
 async def test_live_turns_leave_signals_without_values_and_a_held_model_is_passed_over(tmp_path: Path) -> None:

@@ -68,11 +68,11 @@ class HealingLesson:
     diagnosis: str
     action: str
     healed: int
-    failed: int
+    not_healed: int
 
     @property
     def confidence(self) -> float:
-        return (1 + self.healed) / (2 + self.healed + self.failed)
+        return (1 + self.healed) / (2 + self.healed + self.not_healed)
 
 
 def diagnose(evidence: Evidence) -> list[Finding]:
@@ -151,8 +151,8 @@ def lessons(episodes: Iterable[Episode]) -> list[HealingLesson]:
         if one.state in ("healed", "not healed"):
             counts.setdefault((one.diagnosis, one.body["action"]), [0, 0])[one.state == "not healed"] += 1
     learned = [
-        HealingLesson(diagnosis=key[0], action=key[1], healed=healed, failed=failed)
-        for key, (healed, failed) in counts.items()
+        HealingLesson(diagnosis=key[0], action=key[1], healed=healed, not_healed=not_healed)
+        for key, (healed, not_healed) in counts.items()
     ]
     return sorted(learned, key=lambda one: (-one.confidence, one.diagnosis, one.action))
 
@@ -163,7 +163,7 @@ def choose(finding: Finding, possible: Collection[str], learned: Sequence[Healin
         one.action
         for one in learned
         if one.diagnosis == finding.diagnosis
-        and one.healed + one.failed >= _FEWEST_TRIES
+        and one.healed + one.not_healed >= _FEWEST_TRIES
         and one.confidence < _HOPELESS
     }
     return next((one for one in finding.actions if one in possible and one not in hopeless), "report")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,16 +75,7 @@ async def list_episodes(store: LazyStore, limit: int) -> dict[str, list[dict[str
     from tilores_core.improve.healing_diagnosis import lessons  # not for reports of cycles
 
     found = await (await store.get()).healing.recent(limit=1_000)
-    learned = [
-        {
-            "diagnosis": one.diagnosis,
-            "action": one.action,
-            "healed": one.healed,
-            "not_healed": one.failed,
-            "confidence": one.confidence,
-        }
-        for one in lessons(found)
-    ]
+    learned = [{**asdict(one), "confidence": one.confidence} for one in lessons(found)]
     return {"episodes": [episode_row(one) for one in found[:limit]], "lessons": learned}
 
 
