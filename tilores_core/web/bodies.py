@@ -32,6 +32,20 @@ Dollars = Annotated[float | None, Meta(description="US dollars; 0 from the cache
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 """Types of replies that both protocols use."""
 
+
+class AnswerFacts(msgspec.Struct):
+    """What both protocols say of an answer."""
+
+    cache: Annotated[str, Meta(description="The tier the answer came from (l1, l2, …), or miss.")] = ""
+    age_s: Annotated[Amount, Meta(description="Seconds since the model said it.")] = 0
+    stale: bool = False
+    customer_id: str | None = None
+    spectrum: str = ""
+    prompt_version: str = ""
+    latency_ms: Annotated[Amount, Meta(description="Milliseconds this request took.")] = 0
+    cost: Dollars = None
+
+
 _HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _FLAGS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 _MAX_AGE_DIGITS: Final = re.compile(r"[0-9]{1,10}")  # more digits are over 300 years: the same as no limit
@@ -81,12 +95,12 @@ def without_halves(body: bytes) -> bytes | None:
     return None if mended == text.encode("utf-8", "surrogatepass") else mended
 
 
-def convert(kind: type[T], value: object, at: str, fixes: Mapping[str, str] | None = None) -> T:
+def convert(kind: type[T], value: object, at: str) -> T:
     """As `read_json`, for a value that was decoded already."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise _invalid(error, at, fixes or {}) from None
+        raise _invalid(error, at, {}) from None
     except RecursionError:
         raise InvalidRequestError(f"{at} is nested too deeply", param=at, fix="send it flatter") from None
 

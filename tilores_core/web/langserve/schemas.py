@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from tilores_core.web.bodies import Amount, Count, Dollars, FilledText, FinishReason, json_schema
+from tilores_core.web.bodies import AnswerFacts, Count, FilledText, FinishReason, json_schema
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Final = {"type": "string"}
@@ -97,19 +97,11 @@ class CustomerSaid(Struct):
     ] = []
 
 
-class ResponseMetadata(Struct):
+class ResponseMetadata(AnswerFacts):
     """Empty on all pieces of a streamed reply but the last."""
 
     model: Annotated[str, Meta(description="The model that answered.")] = ""
-    cache: Annotated[str, Meta(description="The tier the answer came from (l1, l2, …), or miss.")] = ""
-    age_s: Annotated[Amount, Meta(description="Seconds since the model said it.")] = 0
-    stale: bool = False
-    customer_id: str | None = None
     customer: CustomerSaid | UnsetType = UNSET
-    spectrum: str = ""
-    prompt_version: str = ""
-    latency_ms: Annotated[Amount, Meta(description="Milliseconds this request took.")] = 0
-    cost: Dollars = None
     finish_reason: FinishReason = "stop"
 
 

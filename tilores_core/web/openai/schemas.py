@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from tilores_core.web.bodies import Amount, Count, Dollars, FilledText, FinishReason
+from tilores_core.web.bodies import AnswerFacts, Count, FilledText, FinishReason
 
 
 class CalledFunction(Struct):
@@ -41,22 +41,14 @@ class UsageBody(Struct):
     total_tokens: Count
 
 
-class Extension(Struct):
+class Extension(AnswerFacts):
     """What LangServe's protocol tells in response_metadata."""
 
-    cache: Annotated[str, Meta(description="The tier the answer came from (l1, l2, …), or miss.")] = ""
-    age_s: Annotated[Amount, Meta(description="Seconds since the model said it.")] = 0
-    stale: bool = False
-    customer_id: str | None = None
     customer: Literal["unnamed", "none", "one", "several"] = "unnamed"
     choices: list[dict[str, str]] | UnsetType = UNSET
     distinguished_by: (
         Annotated[list[str], Meta(description="The labels of the traits that tell the choices apart.")] | UnsetType
     ) = UNSET
-    spectrum: str = ""
-    prompt_version: str = ""
-    latency_ms: Amount = 0
-    cost: Dollars = None
 
 
 class Completion(Struct):
