@@ -16,7 +16,7 @@ from tilores_core.errors import ConfigError
 KeyKind = Literal["admin", "chat"]
 
 _LONGEST_KEY: Final = 1024
-_VARIABLES: Final[dict[KeyKind, str]] = {"admin": "TILORES_ADMIN_KEYS", "chat": "TILORES_API_KEYS"}
+KEY_VARIABLES: Final[dict[KeyKind, str]] = {"admin": "TILORES_ADMIN_KEYS", "chat": "TILORES_API_KEYS"}
 
 
 def default_data_folder() -> Path:
@@ -77,6 +77,6 @@ def generate_key(folder: Path, kind: KeyKind) -> tuple[str, bool]:
     except OSError as error:
         raise ConfigError(
             f"the {kind} key cannot be kept in {path}: {error.strerror}",
-            where=_VARIABLES[kind],
-            fix=f"set {_VARIABLES[kind]}=name:secret, or TILORES_DATA_DIR to a folder that can be written",
+            where=KEY_VARIABLES[kind],
+            fix=f"set {KEY_VARIABLES[kind]}=name:secret, or TILORES_DATA_DIR to a folder that can be written",
         ) from None

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 from fastapi.routing import APIRoute
@@ -20,7 +20,7 @@ from starlette.responses import Response
 from tilores_core.contracts import DEFAULT_CALLER, Caller
 from tilores_core.errors import AuthenticationError, ConfigError, PermissionDeniedError
 from tilores_core.settings import Config, Environment, KeyTable
-from tilores_core.settings.data_folder import KeyKind, generate_key, key_file
+from tilores_core.settings.data_folder import KEY_VARIABLES, KeyKind, generate_key, key_file
 from tilores_core.web.rate_limit import FailedAuthentication, peer_of
 
 _BEARER = b"bearer "
@@ -39,24 +39,26 @@ class KeyRing:
 
     def __init__(
         self,
+        kind: KeyKind,
         keys: Mapping[str, SecretStr],
         tables: Mapping[str, KeyTable],
         failures: FailedAuthentication,
-        *,
-        fix: str,
-        admin: bool = False,
     ) -> None:
-        """Prepare to check keys. `fix`: the advice in the error for a caller without a valid key."""
+        """Prepare to check keys."""
         self._failures = failures
         self._salt = secrets.token_bytes(32)
-        self._fix = fix
+        self._fix = (
+            f"send the header 'Authorization: Bearer KEY'; the key is in {KEY_VARIABLES[kind]} of the server, "
+            f"or in {kind}.key in its data folder"
+        )
+        is_admin = kind == "admin"
         self._callers: dict[bytes, Caller] = {}
         for name, secret in keys.items():
             table = tables.get(name, KeyTable())
             self._callers[self._digest(secret.get_secret_value().encode())] = Caller(
-                name=name, scope=table.scope, search=table.search, admin=admin
+                name=name, scope=table.scope, search=table.search, admin=is_admin
             )
-        self.open = not self._callers and not admin
+        self.open = not self._callers and not is_admin
 
     def _digest(self, secret: bytes) -> bytes:
         return hashlib.sha256(self._salt + secret).digest()
@@ -95,10 +97,8 @@ class Authenticator:
         """Read the keys of a server. `folder`: where the processes of a server keep what they share; None for a
         server of one process."""
         failures = FailedAuthentication(config.chat.failed_authentications, folder)
-        fix = _sending_instructions("TILORES_API_KEYS", "chat")
-        self.chat = KeyRing(environment.api_keys, config.keys, failures, fix=fix)
-        fix = _sending_instructions("TILORES_ADMIN_KEYS", "admin")
-        self.admin = KeyRing(environment.admin_keys, {}, failures, fix=fix, admin=True)
+        self.chat = KeyRing("chat", environment.api_keys, config.keys, failures)
+        self.admin = KeyRing("admin", environment.admin_keys, {}, failures)
         self.loopback = is_loopback(environment.host)
 
     @property
@@ -116,13 +116,6 @@ class Authenticator:
             return
         ring = self.chat if self.chat.accepts(headers) else self.admin
         ring.authenticate(headers, scope)
-
-
-def _sending_instructions(variable: str, kind: str) -> str:
-    return (
-        f"send the header 'Authorization: Bearer KEY'; the key is in {variable} of the server, "
-        f"or in {kind}.key in its data folder"
-    )
 
 
 def provide_keys(environment: Environment, *, synthetic: bool) -> Environment:
@@ -169,10 +162,10 @@ def _introduce(kind: KeyKind, key: str, path: Path, environment: Environment) ->
     url = f"http://{host}:{environment.port or 'PORT'}"
     if kind == "admin":
         use = "`tilores` on this machine uses it by itself; other programs send it:"
-        example, variable = f"{url}/admin/cache", "TILORES_ADMIN_KEYS"
+        example = f"{url}/admin/cache"
     else:
         use = "Clients send it as their API key:"
-        example, variable = f"{url}/v1/models", "TILORES_API_KEYS"
+        example = f"{url}/v1/models"
     return f"""
   A new {kind} key was generated. It is shown only this once and kept in
   {path}
@@ -181,11 +174,11 @@ def _introduce(kind: KeyKind, key: str, path: Path, environment: Environment) ->
 
   {use}
       curl -H "Authorization: Bearer {key}" {example}
-  To use keys of your own, set {variable}=name:secret
+  To use keys of your own, set {KEY_VARIABLES[kind]}=name:secret
 """
 
 
-def require_key(kind: Literal["chat", "admin"]) -> Callable[[Request], Caller]:
+def require_key(kind: KeyKind) -> Callable[[Request], Caller]:
     """A FastAPI dependency that lets a request pass with a key of this kind and returns its `Caller`.
 
         @router.get("/settings")
@@ -202,7 +195,7 @@ def require_key(kind: Literal["chat", "admin"]) -> Callable[[Request], Caller]:
     return authenticate
 
 
-def route_with_key(kind: Literal["chat", "admin"]) -> type[APIRoute]:
+def route_with_key(kind: KeyKind) -> type[APIRoute]:
     """Routes that need a key, which is looked at before the body is read; it is in `request.state.caller`."""
     authenticate = require_key(kind)
 
