@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.options import AdminKeyOption, Commands, JsonOption, Options, UrlOption
+from tilores_core.cli.options import Commands, JsonOption, Options, RemoteOptions
 from tilores_core.cli.output import Output, columns
 from tilores_core.errors import TiloresError
 
 if TYPE_CHECKING:
     from tilores_core.cache.tiered import TieredCache
-    from tilores_core.cli.remote import Server
     from tilores_core.contracts import CacheTier
     from tilores_core.hookspecs import Spec
     from tilores_core.host.host import PluginHost
@@ -34,17 +33,15 @@ NAMESPACES = ("answers", "mentions", "customers", "fingerprints", "schemas")
 
 
 @app.command()
-async def stats(
-    options: Options, url: UrlOption = None, admin_key: AdminKeyOption = None, json: JsonOption = False
-) -> Output:
+async def stats(options: Options, remote: RemoteOptions, json: JsonOption = False) -> Output:
     """Statistics of each tier and namespace."""
-    if url is not None:
-        figures = await _server(options, url, admin_key).get("/admin/cache", "tiers", "namespaces")
+    if (server := remote.server(options)) is not None:
+        figures = await server.get("/admin/cache", "tiers", "namespaces")
     else:
         async with open_cache(options) as (cache, _):
             figures = await cache.stats()
         figures["tiers"] = {label: tier for label, tier in figures["tiers"].items() if tier["breaker"] is not None}
-    if url is None and not json:
+    if server is None and not json:
         typer.echo("Hits and misses are counted by each server: --url asks one.", err=True)
     return Output(figures, _tables(figures))
 
@@ -52,6 +49,7 @@ async def stats(
 @app.command()
 async def invalidate(
     options: Options,
+    remote: RemoteOptions,
     customer: Annotated[
         str | None, typer.Option(metavar="ID", help="All that is remembered about one customer.")
     ] = None,
@@ -59,8 +57,6 @@ async def invalidate(
         str | None, typer.Option(metavar="NS", help=f"One namespace: {', '.join(NAMESPACES)}, or a plugin's own.")
     ] = None,
     key: Annotated[str | None, typer.Option(metavar="KEY", help="One entry, as namespace:digest.")] = None,
-    url: UrlOption = None,
-    admin_key: AdminKeyOption = None,
 ) -> Output:
     """Remove one customer, one namespace or one key."""
     given = {"customer_id": customer, "namespace": namespace, "key": key}
@@ -74,8 +70,8 @@ async def invalidate(
 
         if match := nearest(namespace, NAMESPACES):  # any other may be a plugin's
             raise typer.BadParameter(f"there is no '{namespace}'; did you mean '{match}'?", param_hint="--namespace")
-    if url is not None:
-        removed = (await _server(options, url, admin_key).post("/admin/cache/invalidate", what, "removed"))["removed"]
+    if (server := remote.server(options)) is not None:
+        removed = (await server.post("/admin/cache/invalidate", what, "removed"))["removed"]
     else:
         from tilores_core.cache.keys import customer_tags
 
@@ -89,17 +85,15 @@ async def invalidate(
 @app.command()
 async def clear(
     options: Options,
+    remote: RemoteOptions,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    url: UrlOption = None,
-    admin_key: AdminKeyOption = None,
 ) -> Output:
     """Remove everything. Asks first."""
     if not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter("there is no terminal to confirm on", param_hint="--yes")
         typer.confirm("Remove everything from the cache?", abort=True, err=True)
-    if url is not None:
-        server = _server(options, url, admin_key)
+    if (server := remote.server(options)) is not None:
         found = await server.get("/admin/cache", "namespaces")
         removed = 0
         for name in sorted({*NAMESPACES, *found["namespaces"]}):  # plugins' own as well
@@ -108,12 +102,6 @@ async def clear(
         async with open_cache(options) as (cache, _):
             removed = await cache.clear()
     return _output(removed)
-
-
-def _server(options: Options, url: str, key: str | None) -> Server:
-    from tilores_core.cli.remote import Server
-
-    return Server.of(options.environment(), url, key)
 
 
 def _output(removed: int) -> Output:

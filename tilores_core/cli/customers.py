@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from tilores_core.cli.options import AdminKeyOption, Commands, Options, UrlOption
+from tilores_core.cli.options import Commands, Options, RemoteOptions
 from tilores_core.cli.output import Output
 from tilores_core.errors import ConfigError
 
@@ -83,8 +83,7 @@ async def _report(options: Options, file: Path) -> SourceReport:
 async def forget(
     options: Options,
     customer: Annotated[str, typer.Argument(metavar="ID", help="The customer's id, as the source has it.")],
-    url: UrlOption = None,
-    admin_key: AdminKeyOption = None,
+    remote: RemoteOptions,
 ) -> Output:
     """Remove a customer from all that is kept.
 
@@ -93,11 +92,7 @@ async def forget(
     from tilores_core.jobs.forget import check_customer_id
 
     check_customer_id(customer)
-    environment = options.environment()
-    if url is not None:
-        from tilores_core.cli.remote import Server
-
-        server = Server.of(environment, url, admin_key)
+    if (server := remote.server(options)) is not None:
         found = await server.delete(f"/admin/customers/{quote(customer, safe='')}", "removed", "not_reached")
     else:
         from tilores_core.cli.cache import open_cache
@@ -105,7 +100,7 @@ async def forget(
         from tilores_core.services import job_folder
 
         async with open_cache(options, only_shared=False) as (cache, host), options.open_store() as store:
-            found = await forget_everywhere(cache, job_folder(environment), store, host, customer)
+            found = await forget_everywhere(cache, job_folder(options.environment()), store, host, customer)
             if all(tier["breaker"] is None for tier in (await cache.stats())["tiers"].values()):
                 reason = f"ask each server: tilores forget {customer} --url http://127.0.0.1:8000"
                 found["not_reached"].insert(0, {"where": "the memory of running servers", "reason": reason})

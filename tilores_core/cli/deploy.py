@@ -23,23 +23,27 @@ if TYPE_CHECKING:
 
 app = Commands("deploy", "Deploy, watch and take back; check before.")
 
-TargetOption = Annotated[
-    str | None, typer.Option("--target", metavar="NAME", help="The deploy target; default: [use] deploy.")
-]
-FolderOption = Annotated[
-    Path, typer.Option("--folder", metavar="DIR", exists=True, file_okay=False, help="The project's folder.")
-]
 HERE = Path()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class TargetOptions:
+    """What is deployed, and to what."""
+
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="NAME", help="The deploy target; default: [use] deploy.")
+    ] = None
+    folder: Annotated[
+        Path, typer.Option("--folder", metavar="DIR", exists=True, file_okay=False, help="The project's folder.")
+    ] = HERE
+
+
 @app.command()
-async def check(
-    options: Options, target: TargetOption = None, folder: FolderOption = HERE, json: JsonOption = False
-) -> Output:
+async def check(options: Options, to: TargetOptions, json: JsonOption = False) -> Output:
     """Say what would make a deployment fail or misbehave. Exit code 1 when there is a problem; nothing is changed."""
     from tilores_core.deploy.project import check_project
 
-    async with _open_rollout(options, target, folder, json=json) as (rollout, host):
+    async with _open_rollout(options, to, json=json) as (rollout, host):
         findings = [*check_project(rollout.project, host), *await rollout.check()]
     lines = [
         f"{finding.state:<8} {finding.check}: {finding.detail}"
@@ -51,16 +55,14 @@ async def check(
 
 
 @app.command()
-async def up(
-    options: Options, target: TargetOption = None, folder: FolderOption = HERE, json: JsonOption = False
-) -> Output:
+async def up(options: Options, to: TargetOptions, json: JsonOption = False) -> Output:
     """Deploy, and go back by itself when that fails.
 
     It waits until the deployment is ready and asks it a question. Interrupted at any step, the same command goes on
     where it was.
     """
     try:
-        async with _open_rollout(options, target, folder, json=json) as (rollout, _):
+        async with _open_rollout(options, to, json=json) as (rollout, _):
             return _output(await rollout.up())
     except asyncio.CancelledError:
         typer.echo("interrupted: the same command goes on where it was", err=True)
@@ -68,11 +70,9 @@ async def up(
 
 
 @app.command()
-async def status(
-    options: Options, target: TargetOption = None, folder: FolderOption = HERE, json: JsonOption = False
-) -> Output:
+async def status(options: Options, to: TargetOptions, json: JsonOption = False) -> Output:
     """List the deployments that the platform knows, the newest first."""
-    async with _open_rollout(options, target, folder, json=json) as (rollout, _):
+    async with _open_rollout(options, to, json=json) as (rollout, _):
         found = await rollout.target.status()
     lines = []
     for row in found:
@@ -84,14 +84,13 @@ async def status(
 @app.command()
 async def logs(
     options: Options,
+    to: TargetOptions,
     deployment: Annotated[str | None, typer.Argument(metavar="[ID]", help="Default: the newest deployment.")] = None,
-    target: TargetOption = None,
-    folder: FolderOption = HERE,
     lines: Annotated[int, typer.Option(min=1, max=5000, metavar="N", help="So many lines of each log.")] = 200,
     json: JsonOption = False,
 ) -> None:
     """Print the end of a deployment's build log and log."""
-    async with _open_rollout(options, target, folder, json=json) as (rollout, _):
+    async with _open_rollout(options, to, json=json) as (rollout, _):
         async for line in rollout.target.logs(deployment, lines=lines):
             shown = json_module.dumps(dataclasses.asdict(line)) if json else f"{line.part:<5} {line.time} {line.text}"
             typer.echo(shown)
@@ -100,15 +99,14 @@ async def logs(
 @app.command()
 async def rollback(
     options: Options,
+    to: TargetOptions,
     deployment: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="Default: the one before the active one.")
     ] = None,
-    target: TargetOption = None,
-    folder: FolderOption = HERE,
     json: JsonOption = False,
 ) -> Output:
     """Make an earlier deployment the active one, and verify it."""
-    async with _open_rollout(options, target, folder, json=json) as (rollout, _):
+    async with _open_rollout(options, to, json=json) as (rollout, _):
         return _output(await rollout.rollback(deployment))
 
 
@@ -132,7 +130,7 @@ async def files(
         able = [one for one in host.names(DEPLOY) if SupportsFiles in host.registration(DEPLOY, one).spec.abilities]
     if not able:
         raise ConfigError("no active plugin writes files", fix="tilores plugins list")
-    async with _open_rollout(options, able[0], folder, json=json) as (rollout, _):
+    async with _open_rollout(options, TargetOptions(able[0], folder), json=json) as (rollout, _):
         writer: Any = rollout.target  # its spec declares the ability
         written: list[Path] = writer.write(rollout.project, folder, overwrite=force)
     lines = [f"wrote {path}" for path in written] or ["all files are there as they should be"]
@@ -146,7 +144,7 @@ def _output(deployment: Deployment) -> Output:
 
 @asynccontextmanager
 async def _open_rollout(
-    options: Options, target: str | None, folder: Path, *, json: bool
+    options: Options, to: TargetOptions, *, json: bool
 ) -> AsyncIterator[tuple[Rollout, PluginHost]]:
     from tilores_core.alerts.queue import AlertQueue
     from tilores_core.deploy import Journal, Rollout, make_project
@@ -160,7 +158,7 @@ async def _open_rollout(
         aclosing(AlertQueue(store, environment.data_dir)) as alerts,
     ):
         alerts.start()
-        name = target or host.config.use.deploy
+        name = to.target or host.config.use.deploy
         if name is None:
             known = ", ".join(host.names(DEPLOY)) or "none"
             raise ConfigError(
@@ -170,7 +168,7 @@ async def _open_rollout(
             Rollout(
                 name=name,
                 target=host.build(DEPLOY, name),
-                project=make_project(host, environment, variables(), folder),
+                project=make_project(host, environment, variables(), to.folder),
                 journal=Journal(environment.data_dir, name),
                 table=host.config.deploy,
                 alerts=alerts,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,45 +23,69 @@ if TYPE_CHECKING:
 app = Commands("experiments", "Compare prompt versions on live traffic.")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The experiment's name.")]
-PlanOption = Annotated[
-    Path | None,
-    typer.Option("--plan", metavar="FILE", exists=True, dir_okay=False, help="The plan as JSON, instead of options."),
-]
-CandidateOption = Annotated[int | None, typer.Option("--candidate", metavar="N", help="The prompt version to try.")]
-ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="MODEL", help="The model to try, instead of the default one.")
-]
-NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="The experiment's name.")]
-ShareOption = Annotated[
-    float, typer.Option(min=0.0001, max=1.0, metavar="SHARE", help="Share of all traffic that takes part.")
-]
-RolloutOption = Annotated[
-    bool, typer.Option("--rollout", help="Guarded roll-out: 1, 5, 25, 50, 100 % while the guardrails hold.")
-]
-HoursOption = Annotated[float, typer.Option(min=0, metavar="HOURS", help="Shortest time before a positive decision.")]
-SampleOption = Annotated[
-    int, typer.Option(min=20, metavar="N", help="Scored units per arm before a positive decision.")
-]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """The options that say what an experiment is."""
+
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The experiment's name.")] = "experiment"
+    candidate: Annotated[int | None, typer.Option("--candidate", metavar="N", help="The prompt version to try.")] = (
+        None
+    )
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="MODEL", help="The model to try, instead of the default one.")
+    ] = None
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan", metavar="FILE", exists=True, dir_okay=False, help="The plan as JSON, instead of options."
+        ),
+    ] = None
+    share: Annotated[
+        float, typer.Option(min=0.0001, max=1.0, metavar="SHARE", help="Share of all traffic that takes part.")
+    ] = 1.0
+    rollout: Annotated[
+        bool, typer.Option("--rollout", help="Guarded roll-out: 1, 5, 25, 50, 100 % while the guardrails hold.")
+    ] = False
+    min_hours: Annotated[
+        float, typer.Option(min=0, metavar="HOURS", help="Shortest time before a positive decision.")
+    ] = 24.0
+    min_per_arm: Annotated[
+        int, typer.Option(min=20, metavar="N", help="Scored units per arm before a positive decision.")
+    ] = 200
+
+    def make(self) -> ExperimentPlan:
+        """The plan in the file, or that of the other options. Raises `ConfigError`."""
+        from pydantic import ValidationError
+
+        from tilores_core.release.experiments.plan import ROLLOUT_STEPS, ExperimentPlan
+
+        try:
+            if self.file is not None:
+                return ExperimentPlan.model_validate_json(read_bytes(self.file))
+            if self.candidate is None and self.model is None:
+                fix = "tilores prompts list, tilores models"
+                raise ConfigError("no candidate is named", where="--candidate or --model", fix=fix)
+            given = {name: value for name, value in asdict(self).items() if value is not None and name != "rollout"}
+            if self.rollout:
+                given["weights"] = ROLLOUT_STEPS
+            return ExperimentPlan(**given, max_hours=max(28 * 24.0, self.min_hours))
+        except ValidationError as error:
+            problems = [
+                f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
+                for item in error.errors(include_url=False, include_input=False)
+            ]
+            raise ConfigError("; ".join(problems), where=str(self.file or "the plan"), fix="correct it") from None
 
 
 @app.command()
-async def plan(
-    options: Options,
-    name: NameOption = "experiment",
-    candidate: CandidateOption = None,
-    model: ModelOption = None,
-    file: PlanOption = None,
-    share: ShareOption = 1.0,
-    rollout: RolloutOption = False,
-    min_hours: HoursOption = 24.0,
-    min_per_arm: SampleOption = 200,
-) -> Output:
+async def plan(options: Options, given: PlanOptions) -> Output:
     """Say what an experiment would need.
 
     That is scored calls per arm, and days at the traffic of the last week.
     """
-    fields = {"name": name, "candidate": candidate, "model": model, "share": share}
-    made = _plan(file, rollout, **fields, min_hours=min_hours, min_per_arm=min_per_arm)
+    made = given.make()
     async with _open_tester(options) as tester:
         found = await tester.plan(made)
     days = "no scored traffic in the last week" if found.days is None else f"{found.days:g} days at today's traffic"
@@ -74,14 +99,7 @@ async def plan(
 async def start(
     options: Options,
     reason: ReasonOption,
-    name: NameOption = "experiment",
-    candidate: CandidateOption = None,
-    model: ModelOption = None,
-    file: PlanOption = None,
-    share: ShareOption = 1.0,
-    rollout: RolloutOption = False,
-    min_hours: HoursOption = 24.0,
-    min_per_arm: SampleOption = 200,
+    given: PlanOptions,
     skip_evaluation: Annotated[bool, typer.Option(help="Do not ask the golden questions before.")] = False,
 ) -> Output:
     """Split live traffic between production and a candidate.
@@ -90,8 +108,7 @@ async def start(
     """
     from tilores_core.release.experiments.report import as_json, versus
 
-    fields = {"name": name, "candidate": candidate, "model": model, "share": share}
-    made = _plan(file, rollout, **fields, min_hours=min_hours, min_per_arm=min_per_arm)
+    made = given.make()
     async with _open_tester(options, with_services=True) as tester:
         experiment = await tester.start(made, actor=get_user(), reason=reason, skip_evaluation=skip_evaluation)
     return Output(as_json(experiment), f"{experiment.name} runs: {versus(experiment)}")
@@ -147,30 +164,6 @@ async def stop(
     async with _open_tester(options, with_services=deploy) as tester:
         experiment = await tester.stop(name, actor=get_user(), reason=reason, deploy=deploy)
     return Output(as_json(experiment), f"{name} has ended: {experiment.outcome}")
-
-
-def _plan(file: Path | None, rollout: bool, **fields: Any) -> ExperimentPlan:
-    """The plan in the file, or that of the other options. Raises `ConfigError`."""
-    from pydantic import ValidationError
-
-    from tilores_core.release.experiments.plan import ROLLOUT_STEPS, ExperimentPlan
-
-    try:
-        if file is not None:
-            return ExperimentPlan.model_validate_json(read_bytes(file))
-        if fields["candidate"] is None and fields["model"] is None:
-            fix = "tilores prompts list, tilores models"
-            raise ConfigError("no candidate is named", where="--candidate or --model", fix=fix)
-        given = {name: value for name, value in fields.items() if value is not None}
-        if rollout:
-            given["weights"] = ROLLOUT_STEPS
-        return ExperimentPlan(**given, max_hours=max(28 * 24.0, fields["min_hours"]))
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
-            for item in error.errors(include_url=False, include_input=False)
-        ]
-        raise ConfigError("; ".join(problems), where=str(file or "the plan"), fix="correct it") from None
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature
 from math import isfinite
@@ -17,6 +17,7 @@ import typer
 from tilores_core.cli.output import Output
 
 if TYPE_CHECKING:
+    from tilores_core.cli.remote import Server
     from tilores_core.host.host import PluginHost
     from tilores_core.services import Services
     from tilores_core.settings import Environment
@@ -29,13 +30,6 @@ _LONGEST_REASON: Final = 2000  # characters, as over HTTP
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 ModelOption = Annotated[
     str | None, typer.Option(metavar="MODEL", help="The model, as provider:model; default: [use] model.")
-]
-UrlOption = Annotated[
-    str | None, typer.Option(metavar="URL", help="Have the server there do it, such as http://127.0.0.1:8000.")
-]
-AdminKeyOption = Annotated[
-    str | None,
-    typer.Option(metavar="KEY", help="Its admin key; default TILORES_ADMIN_KEYS, or the one in the data folder."),
 ]
 
 
@@ -137,10 +131,30 @@ class Options:
         return environment
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteOptions:
+    """The options of a command that a running server can do instead."""
+
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Have the server there do it, such as http://127.0.0.1:8000.")
+    ] = None
+    admin_key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Its admin key; default TILORES_ADMIN_KEYS, or the one in the data folder."),
+    ] = None
+
+    def server(self, options: Options) -> Server | None:
+        """The server, if one is named. Raises `ConfigError`."""
+        from tilores_core.cli.remote import Server
+
+        return None if self.url is None else Server.of(options.environment(), self.url, self.admin_key)
+
+
 class Commands(typer.Typer):
     """A group of commands: functions, or coroutine functions, of `Options` and what the command line gives them.
 
-    One that returns an `Output` has the option --json.
+    A parameter that is a dataclass stands for its fields, as several commands have them. One that returns an `Output`
+    has the option --json.
     """
 
     def __init__(self, name: str, help: str, **settings: Any) -> None:
@@ -159,7 +173,11 @@ class Commands(typer.Typer):
 def _as_callback(function: Callable[..., Any]) -> Callable[..., None]:
     """The function in the form that Typer calls, which reads its signature."""
     signature = inspect.signature(function, eval_str=True)
-    parameters = list(signature.parameters.values())[1:]
+    own = list(signature.parameters.values())[1:]
+    groups: dict[str, Any] = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
+    parameters = [one for one in own if one.name not in groups]
+    for group in groups.values():
+        parameters += inspect.signature(group, eval_str=True).parameters.values()
     takes_json = "json" in signature.parameters
     if signature.return_annotation is Output and not takes_json:
         parameters.append(Parameter("json", Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption))
@@ -168,6 +186,8 @@ def _as_callback(function: Callable[..., Any]) -> Callable[..., None]:
     def callback(ctx: typer.Context, **values: Any) -> None:
         _refuse_infinite(ctx, values)
         as_json = values["json"] if takes_json else values.pop("json", False)
+        for name, kind in groups.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
         found = function(ctx.obj, **values)
         if inspect.iscoroutine(found):
             import asyncio  # not for help

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tilores_core.cli.options import AdminKeyOption, JsonOption, Options, UrlOption
+from tilores_core.cli.options import JsonOption, Options, RemoteOptions
 from tilores_core.cli.output import Output
 from tilores_core.errors import ConfigError, TiloresError
 from tilores_core.files import read_json
@@ -30,11 +30,10 @@ async def prewarm(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Lists and questions, as JSON.")
     ],
+    remote: RemoteOptions,
     every: Annotated[
         str | None, typer.Option(metavar="TIME", help="Go on, and renew it so often: 30m, 2h. Ctrl-C ends it.")
     ] = None,
-    url: UrlOption = None,
-    admin_key: AdminKeyOption = None,
     json: JsonOption = False,
 ) -> None:
     """Have the answers of customers ready before they ask.
@@ -48,12 +47,9 @@ async def prewarm(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--every") from None
     try:
-        if url is None:
+        if (server := remote.server(options)) is None:
             good = await _warm_here(options, file, interval, json=json)
         else:
-            from tilores_core.cli.remote import Server
-
-            server = Server.of(options.environment(), url, admin_key)
             good = await _warm_there(server, file, interval, json=json)
     except asyncio.CancelledError:
         if interval is None:
