@@ -106,23 +106,17 @@ class QuestionAsker:
         spending.settle(model, answer.cost)
         if answer.model != model:  # a fallback has answered: it says nothing of this model
             return replace(empty, error="answered_by_fallback", seconds=time.monotonic() - begun)
-        report = report_answer(question, answer.text, records)
-        self._note(trace_id, report.scores.as_numbers())
+        scores = report_answer(question, answer.text, records).scores
+        self._note(trace_id, scores.as_numbers())
         judged = await self._judge_answer(plan, question, answer.text, spending)
         return replace(
             empty,
-            scores=report.scores,
+            scores=scores,
             judged=judged,
             input_tokens=answer.usage.input_tokens,
             output_tokens=answer.usage.output_tokens,
             cost=answer.cost,
             seconds=time.monotonic() - begun,
-            reasons={
-                "wrong": report.wrong,
-                "missing": report.missing,
-                "partial": report.partial,
-                "forbidden": tuple(f"{field}: {reason}" for field, reason in report.forbidden),
-            },
         )
 
     async def _answer(

@@ -22,7 +22,7 @@ class AnswerResult:
     """One model's answer to one question. `error`: an error code, then there are no scores.
 
     `judged`: the overall grade of the judging model, None without one. `cost`: US dollars, None where it is not
-    known. `reasons`: what the scorer found, by name of the field, without values; not stored.
+    known.
     """
 
     model: str
@@ -35,11 +35,10 @@ class AnswerResult:
     output_tokens: int = 0
     cost: float | None = None
     seconds: float = 0.0
-    reasons: Mapping[str, Sequence[str]] | None = None
 
     def row(self) -> dict[str, Any]:
         """As the store keeps it."""
-        row = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "reasons"}
+        row = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {**row, "scores": {} if self.scores is None else dict(self.scores.values())}
 
     @classmethod

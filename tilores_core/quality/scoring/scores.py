@@ -14,7 +14,7 @@ from tilores_core.quality.questions.golden import Fact, GoldenQuestion
 from tilores_core.quality.scoring.clauses import Clause, clauses_of, is_about_another
 from tilores_core.quality.scoring.matching import is_negated, matches, states_another
 from tilores_core.quality.scoring.records import IndexedRecords
-from tilores_core.quality.scoring.wording import Abstention, abstention, format_score
+from tilores_core.quality.scoring.wording import abstention, format_score
 
 WEIGHTS: Final[Mapping[str, float]] = {
     "correctness": 0.4,
@@ -77,21 +77,16 @@ _REFERENCE: Final = date(2100, 1, 1)  # years of two digits are of the century b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerReport:
-    """The scores of an answer with their reasons, by name of the field.
+    """The scores of an answer, and what is wrong with it, by name of the field and without values.
 
-    `right`: stated as the records say; `partial`: rounded, not whole or hedged; `wrong`: stated otherwise, denied, or
-    said of another person; `missing`: not stated; `forbidden`: facts stated that must not be; `ungrounded`: how many
-    values no record holds. The reasons hold no values.
+    `wrong`: stated otherwise, denied, or said of another person; `forbidden`: facts stated that must not be, and why;
+    `ungrounded`: how many values no record holds.
     """
 
     scores: Scores
-    right: tuple[str, ...] = ()
-    partial: tuple[str, ...] = ()
-    wrong: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    forbidden: tuple[tuple[str, str], ...] = ()
-    ungrounded: int = 0
-    abstention: Abstention = "no"
+    wrong: tuple[str, ...]
+    forbidden: tuple[tuple[str, str], ...]
+    ungrounded: int
 
 
 def report_answer(
@@ -134,16 +129,11 @@ def report_answer(
         clean = 1.0 if not forbidden and reading.count_unasked() == 0 else _HALF
         values["abstention"] = {"yes": clean, "refusal": _HALF, "no": 0.0}[said]
         values["correctness"] = 1.0 if said != "no" and not forbidden else 0.0
-    named = list(zip((fact.field for fact in question.facts), credits, strict=True))
     return AnswerReport(
         scores=weigh(values, leaked=leaked),
-        right=tuple(field for field, credit in named if credit == 1.0),
-        partial=tuple(field for field, credit in named if 0 < credit < 1),
         wrong=tuple(wrong),
-        missing=tuple(field for field, credit in named if credit == 0 and field not in wrong),
         forbidden=tuple((fact.field, fact.reason) for fact in forbidden),
         ungrounded=ungrounded,
-        abstention=said,
     )
 
 
