@@ -76,7 +76,6 @@ class Cell:
 class ScoreTable:
     """Cells of one score. `weighted`: the mean over spectrums by their weights, over all models."""
 
-    score: str
     models: tuple[str, ...]
     spectrums: tuple[str, ...]
     cells: Mapping[tuple[str, str], Cell]
@@ -110,7 +109,6 @@ def score_table(results: Iterable[AnswerResult], score: str = "overall") -> Scor
     shares = [(weights[name], cell.mean) for name, cell in by_spectrum.items() if cell.mean is not None]
     total = math.fsum(weight for weight, _ in shares)
     return ScoreTable(
-        score=score,
         models=models,
         spectrums=spectrums,
         cells=cells(lambda row: (row.model, row.spectrum)),
