@@ -508,6 +508,12 @@ async def test_a_call_when_none_is_offered_is_left_out() -> None:
         assert (answer.text, answer.tool_calls, answer.finish_reason) == ("Well.", (), "stop")
 
 
+async def test_model_that_does_nothing_but_call_has_no_answer() -> None:
+    async with world(*[calls(("customer_records", {}))] * 2, chat={"max_tool_turns": 1}) as here:
+        with pytest.raises(ProviderUnavailableError, match="answers nothing"):
+            await here.ask()
+
+
 async def test_a_fallback_without_tools_answers_directly() -> None:
     async with chain(calls(("customer_records", {})), DOWN, other=PLAIN, fallbacks=("I stand in.",)) as here:
         answer = await here.ask()

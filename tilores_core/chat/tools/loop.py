@@ -25,6 +25,7 @@ from tilores_core.chat.models import Models
 from tilores_core.chat.prompts import system_message
 from tilores_core.chat.records import fingerprint
 from tilores_core.chat.routing.delivery import Emit
+from tilores_core.chat.routing.verdict import BrokenOffError
 from tilores_core.chat.tools import wording
 from tilores_core.chat.tools.own import NAMES, BoundCustomer
 from tilores_core.chat.tools.runner import Limits, ToolRunner
@@ -211,7 +212,9 @@ class _Run:
         model, said = await self._ask({}, first=False)
         left = tuple(call for call in said.tool_calls if _name(call) in theirs)
         if said.tool_calls and not left:  # it called what it was not offered
-            said = replace(said, tool_calls=(), finish_reason="stop")
+            if not said.text.strip():
+                raise BrokenOffError("the model calls tools and answers nothing", provider=model.partition(":")[0])
+            said = replace(said, finish_reason="stop")
         return self._result(model, replace(said, tool_calls=left))
 
     # --- one call of a model -----------------------------------------------------------------------------
