@@ -147,7 +147,7 @@ def test_what_clients_keep_of_an_answer_beside_its_text_is_left_out(kind: str) -
         ({"role": "assistant", "tool_calls": {}}, ".tool_calls"),
         ({"role": "assistant", "tool_calls": ["x"]}, ".tool_calls[0]"),
         ({"role": "assistant", "tool_calls": [{"type": "custom"}]}, ".tool_calls[0].type"),
-        ({"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}, ".tool_calls[0].id"),
+        ({"role": "assistant", "tool_calls": [{"id": 7, "function": {"name": "f"}}]}, ".tool_calls[0].id"),
         ({"role": "assistant", "tool_calls": [{"id": "c"}]}, ".tool_calls[0].function"),
         ({"role": "assistant", "tool_calls": [{"id": "c", "function": {}}]}, ".tool_calls[0].function.name"),
         (
@@ -197,6 +197,19 @@ def test_a_tool_round_trip_in_the_history() -> None:
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "content": "rain", "tool_call_id": "call_1"},
     )
+
+
+@pytest.mark.parametrize("nothing", [{}, {"id": None}, {"id": ""}], ids=["missing", "null", "empty"])
+def test_calls_without_ids_are_paired_by_place(nothing: dict[str, Any]) -> None:
+    call = {**nothing, "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    turn = [
+        {"role": "assistant", "content": None, "tool_calls": [call, call]},
+        *({"role": "tool", "tool_call_id": nothing.get("id"), "content": said} for said in ("rain", "sun")),
+    ]
+    _, *history = decode(messages=[USER, *turn, *turn]).chat.messages
+    ids = [call["id"] for message in history for call in message.get("tool_calls", ())]
+    assert [message["tool_call_id"] for message in history if message["role"] == "tool"] == ids
+    assert len(set(ids)) == 4
 
 
 def test_the_older_function_messages_become_a_tool_call_and_its_result() -> None:

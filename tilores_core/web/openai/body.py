@@ -100,13 +100,13 @@ class CalledFunction(Struct):
 
 
 class ToolCall(Struct):
-    """A tool call in the history.
+    """A tool call in the history. One without an id, as Gemini's OpenAI mode has them, is paired by place.
 
     `extra_content`: what the provider must see again with the call, as an answer of this server gave it.
     """
 
-    id: ShortText
     function: CalledFunction
+    id: Annotated[str, Meta(max_length=256)] | None = None
     type: Literal["function"] | None = None
     extra_content: Raw = field(default_factory=NULL.copy)
 

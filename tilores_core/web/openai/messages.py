@@ -62,9 +62,10 @@ def _add_message(body: MessageBody, at: str, messages: list[Message]) -> None:
         message["tool_calls"] = calls
         _add_state(body, at, message)
     if role == "tool":
-        if not body.tool_call_id:
+        call_id = body.tool_call_id or _call_to_answer(messages)
+        if not call_id:
             raise invalid(f"{at}.tool_call_id", "must be the id of the tool call that this answers")
-        message["tool_call_id"] = body.tool_call_id
+        message["tool_call_id"] = call_id
     messages.append(message)
 
 
@@ -126,13 +127,23 @@ def _tool_calls(body: MessageBody, at: str, position: int) -> list[dict[str, Any
     if body.tool_calls is not None:
         calls = []
         for index, given in enumerate(body.tool_calls):
-            call = _call(given.id, given.function)
+            call = _call(given.id or f"call_{position}_{index}", given.function)
             at_extra = f"{at}.tool_calls[{index}].extra_content"
             if (extra := open_json(given.extra_content, at_extra)) is not None:
                 call["extra_content"] = extra
             calls.append(call)
         return calls
     return [] if body.function_call is None else [_call(f"call_{position}", body.function_call)]
+
+
+def _call_to_answer(messages: Sequence[Message]) -> str | None:
+    """The id of the first call that has no result yet."""
+    answered = set()
+    for message in reversed(messages):
+        if message["role"] != "tool":
+            return next((call["id"] for call in message.get("tool_calls", ()) if call["id"] not in answered), None)
+        answered.add(message["tool_call_id"])
+    return None
 
 
 def _call(identifier: str, function: CalledFunction) -> dict[str, Any]:
