@@ -106,10 +106,7 @@ def settings_class(plugin: Plugin) -> type[BaseModel] | None:
 
 
 def _fill(
-    plugin: Plugin,
-    model: type[BaseModel],
-    resolved: Resolved,
-    variables: Mapping[str, str],
+    plugin: Plugin, model: type[BaseModel], resolved: Resolved, variables: Mapping[str, str]
 ) -> tuple[Resolved, dict[str, str]]:
     """Keys that the table lacks, from the variables the specs name; and which variable filled which key."""
     values, secrets, origins = dict(resolved.values), set(resolved.secrets), {}

@@ -20,18 +20,13 @@ from tilores_core.settings.config import (
     TracingTable as TracingTable,
     UseTable as UseTable,
 )
-from tilores_core.settings.improve import (
-    PromptsTable as PromptsTable,
-    QualityTable as QualityTable,
-)
+from tilores_core.settings.improve import PromptsTable as PromptsTable, QualityTable as QualityTable
 from tilores_core.settings.loader import (
     LoadedConfig as LoadedConfig,
     find_config as find_config,
     load_config as load_config,
 )
-from tilores_core.settings.process import (
-    variables as variables,
-)
+from tilores_core.settings.process import variables as variables
 
 if TYPE_CHECKING:
     from tilores_core.settings.environment import Environment as Environment, load_environment as load_environment

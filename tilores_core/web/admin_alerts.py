@@ -73,9 +73,7 @@ def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
         return await desk.silence(owner=actor, **what.model_dump())
 
     @router.delete("/silences/{silence_id}", responses=named)
-    async def end_silence(
-        silence_id: Annotated[str, Path(description="id of the silence")],
-    ) -> SilenceEnded:
+    async def end_silence(silence_id: Annotated[str, Path(description="id of the silence")]) -> SilenceEnded:
         """End a silence now."""
         await desk.end_silence(silence_id)
         return SilenceEnded(ended=silence_id)

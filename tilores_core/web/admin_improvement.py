@@ -18,14 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tilores_core.errors import UnknownNameError
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
-from tilores_core.improve.report import (
-    ImprovementEvents,
-    as_html,
-    as_markdown,
-    cycle_row,
-    list_cycles,
-    list_episodes,
-)
+from tilores_core.improve.report import ImprovementEvents, as_html, as_markdown, cycle_row, list_cycles, list_episodes
 from tilores_core.quality.evaluation.plan import EvaluationRequest
 from tilores_core.quality.evaluation.queue import EvaluationQueue
 from tilores_core.quality.overview import quality_overview
