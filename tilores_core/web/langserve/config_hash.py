@@ -42,63 +42,42 @@ def _unpack(text: str) -> str:
         bits = "".join([_BITS[character] for character in text.replace(" ", "+")])
     except KeyError:
         raise ValueError("not of the alphabet") from None
-    units = _Unpacker(bits).run()
     # lz-string works on UTF-16 units, so what lies beyond them arrives in halves.
-    return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    return _expand(bits).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
-class _Unpacker:
-    """LZ78 with codes that grow: 0 announces a new 8-bit character, 1 a 16-bit one, 2 the end."""
+def _expand(bits: str) -> str:
+    """LZ78: a code is the number of an entry, or 0 for a new 8-bit character, 1 for a 16-bit one, 2 for the end.
 
-    def __init__(self, bits: str) -> None:
-        self._bits = bits
-        self._position = 0
+    A code has as many bits as the number of entries. Raises `ValueError`.
+    """
+    position = 0
 
-    def _read(self, width: int) -> int:
-        end = self._position + width
-        if end > len(self._bits):
+    def read(width: int) -> int:
+        nonlocal position
+        begin, position = position, position + width
+        if position > len(bits):
             raise ValueError("cut off")
-        # The lowest bit comes first.
-        value = int(self._bits[self._position : end][::-1], 2)
-        self._position = end
-        return value
+        return int(bits[begin:position][::-1], 2)  # the lowest bit comes first
 
-    def run(self) -> str:
-        first = self._read(2)
-        if first == 2:
-            return ""
-        if first == 3:
-            raise ValueError("no character to begin with")
-        previous = chr(self._read(8 if first == 0 else 16))
-        entries = ["", "", "", previous]
-        parts = [previous]
-        size = 1
-        # `room`: how many entries still fit before the codes grow by a bit.
-        width, room = 3, 4
-        while True:
-            code = self._read(width)
-            if code == 2:
-                return "".join(parts)
-            if code < 2:
-                entries.append(chr(self._read(8 if code == 0 else 16)))
-                code = len(entries) - 1
-                room -= 1
-                if room == 0:
-                    room = 1 << width
-                    width += 1
-            if code < len(entries):
-                entry = entries[code]
-            elif code == len(entries):
-                entry = previous + previous[0]
-            else:
-                raise ValueError("an entry that does not exist")
-            size += len(entry)
-            if size > MAX_UNPACKED:
-                raise ValueError("too long")
-            parts.append(entry)
-            entries.append(previous + entry[0])
-            previous = entry
-            room -= 1
-            if room == 0:
-                room = 1 << width
-                width += 1
+    first = read(2)
+    if first == 2:
+        return ""
+    if first == 3:
+        raise ValueError("no character to begin with")
+    previous = chr(read(8 << first))
+    entries, parts, size = ["", "", "", previous], [previous], 1
+    while (code := read(len(entries).bit_length())) != 2:
+        if code < 2:
+            entries.append(chr(read(8 << code)))
+            code = len(entries) - 1
+        if code > len(entries):
+            raise ValueError("an entry that does not exist")
+        entry = entries[code] if code < len(entries) else previous + previous[0]
+        size += len(entry)
+        if size > MAX_UNPACKED:
+            raise ValueError("too long")
+        parts.append(entry)
+        entries.append(previous + entry[0])
+        previous = entry
+    return "".join(parts)
