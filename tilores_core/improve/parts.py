@@ -94,6 +94,10 @@ class CycleParts:
     concurrent: int = 8
     alerts: AlertSink = field(default_factory=NoAlerts)
 
+    def __post_init__(self) -> None:
+        if self.ask is None and self.reflection_model is not None:
+            self.ask = self._ask_model
+
     async def ground(self, request: CycleRequest) -> CycleQuestions:
         """The questions of a request: made of the source's records, others for each seed. Raises as
         `make_questions`."""
@@ -112,10 +116,6 @@ class CycleParts:
         asked = (*golden.training, *golden.validation, *golden.held_out())
         texts = await mask_questions(self.source, training)
         return CycleQuestions(golden, training, texts, await prompt_cases(self.source, asked))
-
-    def __post_init__(self) -> None:
-        if self.ask is None and self.reflection_model is not None:
-            self.ask = self._ask_model
 
     async def _ask_model(self, prompt: str) -> ModelReply:
         models, name = self.engine.models, self.engine.models.resolve(self.reflection_model)
