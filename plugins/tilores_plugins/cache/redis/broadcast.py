@@ -48,14 +48,16 @@ class Broadcast:
     async def listen(self) -> AsyncIterator[bytes | None]:
         """Until `closed` is set or the task ends. The first None says: from now on nothing is missed."""
         pause, failures = _FIRST_PAUSE, 0
+        warned: set[str] = set()  # one line for each reason while it is away
         while not self.closed:
             connection: AbstractConnection | None = None
             heard = False
             try:
                 connection = await self._subscribe()
-                if failures >= _ATTEMPTS_BEFORE_WARNING:
+                if warned:
                     log.info("cache.redis_recovered", address=self._address)
                 heard, pause, failures = True, _FIRST_PAUSE, 0
+                warned.clear()
                 yield None
                 while not self.closed:
                     message = await self._next(connection)
@@ -65,8 +67,10 @@ class Broadcast:
                 pass
             except (CacheError, RedisError, OSError, TimeoutError) as error:
                 failures += 1
-                if failures == _ATTEMPTS_BEFORE_WARNING:
-                    self._warn(unreachable(error))
+                reason = unreachable(error)
+                if failures >= _ATTEMPTS_BEFORE_WARNING and reason.message not in warned:
+                    warned.add(reason.message)
+                    self._warn(reason)
                 if heard:
                     yield None
             finally:
