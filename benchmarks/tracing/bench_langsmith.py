@@ -6,7 +6,7 @@ Two tables. At a fixed rate with every cached answer traced: p50 and p99 of both
 full load (wrk) with the default sampling: throughput as a share of that with tracing off, with the ingest healthy and
 with one that takes requests and never answers; beside each what was dropped. Rows are interleaved round by round,
 ratios are taken within a round, medians are printed. The server has one core, load generator and ingest share the
-other. Needs wrk and taskset; all on this machine.
+other. Needs wrk, taskset and the langsmith package; all on this machine.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ from tilores_core.host.host import PluginHost
 from tilores_core.host.plugin import scan
 from tilores_core.settings.loader import LoadedConfig, validate_config
 from tilores_core.testing.waiting import eventually
-from tilores_plugins.tracing.langsmith import build
 from tilores_plugins.tracing.langsmith.settings import Settings
-from tilores_plugins.tracing.langsmith.tracer import LangSmithTracer
+from tilores_plugins.tracing.langsmith.threads import StuckError
+from tilores_plugins.tracing.langsmith.tracer import LangSmithTracer, build
 
 
 def tracer(service: LangSmithServer, key: str = KEY, **settings: Any) -> LangSmithTracer:
@@ -71,14 +71,22 @@ async def test_an_address_where_nobody_is(service: LangSmithServer) -> None:
         )
         with pytest.raises(Exception):  # noqa: B017, PT011
             await nobody.record([trace()])
-        await nobody.aclose()
 
 
 async def test_the_workspace_goes_with_each_request(service: LangSmithServer) -> None:
     sending = tracer(service, workspace_id="team-1", timeout_seconds=60.0)
     await sending.record([trace()])
     assert service.workspaces == {"team-1"}
-    await sending.aclose()
+
+
+async def test_calls_that_never_end_are_few(service: LangSmithServer) -> None:
+    sending = tracer(service, timeout_seconds=0.3)
+    service.fault = "drip"
+    for _ in range(4):
+        with pytest.raises(TimeoutError):
+            await sending.record([trace()])
+    with pytest.raises(StuckError):
+        await sending.record([trace()])
 
 
 async def test_a_batch_sent_twice_is_stored_once(service: LangSmithServer) -> None:
@@ -86,7 +94,6 @@ async def test_a_batch_sent_twice_is_stored_once(service: LangSmithServer) -> No
     await sending.record([same])
     await sending.record([same])
     assert len(service.runs) == 2
-    await sending.aclose()
 
 
 async def test_id_that_is_not_a_uuid_loses_no_trace(service: LangSmithServer) -> None:
@@ -95,7 +102,6 @@ async def test_id_that_is_not_a_uuid_loses_no_trace(service: LangSmithServer) ->
     assert len(service.runs) == 4
     await sending.record([other])
     assert len(service.runs) == 4
-    await sending.aclose()
 
 
 async def test_huge_payloads_go_in_several_requests_or_without_their_texts(service: LangSmithServer) -> None:
@@ -109,7 +115,6 @@ async def test_huge_payloads_go_in_several_requests_or_without_their_texts(servi
     assert not root.get("outputs")
     assert root["extra"]["metadata"]["cut"] is True
     assert max(service.batches) < 60_000
-    await sending.aclose()
 
 
 # --- switched off ------------------------------------------------------------------------------------------
@@ -145,7 +150,7 @@ async def test_a_tracer_that_cannot_work_is_off_and_health_says_so(
     if cause == "LANGSMITH_TRACING=false":
         clean.setenv("LANGSMITH_TRACING", "false")
     if cause == "no package":
-        clean.setattr("tilores_core.host.use.module_exists", lambda name: name != "httpx" and module_exists(name))
+        clean.setattr("tilores_core.host.use.module_exists", lambda name: name != "langsmith" and module_exists(name))
     async with traced_app(tmp_path) as app:
         assert (await app.invoke()).status_code == 200
         health = (await app.http.get("/health/detailed")).json()

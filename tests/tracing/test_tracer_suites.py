@@ -13,6 +13,7 @@ from tests.tracing.langsmith_server import KEY, LangSmithServer
 from tests.tracing.otlp_collector import OtlpCollector, attributes
 from tilores_core.testing import FakeTracer
 from tilores_core.testing.tracers import TracerSuite
+from tilores_plugins.tracing.langsmith import client as _imported_before_a_deadline_counts  # noqa: F401
 from tilores_plugins.tracing.langsmith.settings import Settings as LangSmithSettings
 from tilores_plugins.tracing.langsmith.tracer import LangSmithTracer
 from tilores_plugins.tracing.otel.settings import Settings as OtelSettings

@@ -1,24 +1,8 @@
-"""Traces to LangSmith. Needs a key; nothing here imports httpx, building the tracer does."""
+"""Traces to LangSmith. Needs a key; the library comes with langchain-core and is imported by the first trace."""
 
 from __future__ import annotations
 
-from tilores_core import PluginContext, PluginError, SupportsFeedback, Tracer, TracerSpec, hookimpl
-from tilores_plugins.tracing.langsmith.settings import Settings
-
-
-def build(context: PluginContext) -> Tracer:
-    """Raises `PluginError` when it is not to trace, or cannot."""
-    settings: Settings = context.settings
-    if not settings.tracing:
-        raise PluginError("LANGSMITH_TRACING says no", plugin=context.plugin_id, fix="unset it to send traces")
-    key = settings.api_key.get_secret_value().strip() if settings.api_key is not None else ""
-    if not key:
-        raise PluginError(
-            "there is no key", plugin=context.plugin_id, fix="set LANGSMITH_API_KEY to send traces to LangSmith"
-        )
-    from tilores_plugins.tracing.langsmith.tracer import LangSmithTracer
-
-    return LangSmithTracer(settings, key)
+from tilores_core import SupportsFeedback, TracerSpec, hookimpl
 
 
 @hookimpl
@@ -26,9 +10,9 @@ def register_tracers() -> list[TracerSpec]:
     return [
         TracerSpec(
             name="langsmith",
-            factory=build,
-            settings=Settings,
-            requires={"httpx": "tilores-core[langsmith]"},
+            factory="tilores_plugins.tracing.langsmith.tracer:build",
+            settings="tilores_plugins.tracing.langsmith.settings:Settings",
+            requires={"langsmith": "tilores-core[langsmith]"},
             environment={
                 "tracing": "LANGSMITH_TRACING",
                 "api_key": "LANGSMITH_API_KEY",
