@@ -1,10 +1,7 @@
-"""A request decoded from the same bytes and headers is decoded once; anything else is decoded anew."""
+"""A request whose answer was stored is decoded once for the same bytes and headers, and no other request is."""
 
 from __future__ import annotations
 
-import pytest
-
-from tilores_core.errors import InvalidRequestError
 from tilores_core.settings import ChatTable
 from tilores_core.web.openai.decode import HEADERS, decode_completion
 from tilores_core.web.request import DecodeCache
@@ -12,25 +9,18 @@ from tilores_core.web.request import DecodeCache
 BODY = b'{"model": "demo:simulated-1", "messages": [{"role": "user", "content": "hello"}]}'
 
 
-def test_the_same_is_decoded_once_and_another_anew() -> None:
+def test_only_what_had_a_stored_answer_is_kept() -> None:
     kept: DecodeCache[object] = DecodeCache()
-    first = kept.get(b"a", (None, b"x"), object)
-    assert kept.get(b"a", (None, b"x"), object) is first
-    assert kept.get(b"a", (b"x", None), object) is not first
-    assert kept.get(b"a ", (None, b"x"), object) is not first
-    large = b"a" * 20_000
-    assert kept.get(large, (), object) is not kept.get(large, (), object)
-
-
-def test_what_is_wrong_is_wrong_each_time() -> None:
-    kept: DecodeCache[object] = DecodeCache()
-
-    def fail() -> object:
-        raise InvalidRequestError("no")
-
-    for _ in range(2):
-        with pytest.raises(InvalidRequestError):
-            kept.get(b"a", (), fail)
+    decoded, key = object(), (b"a", None, b"x")
+    for tier in ("", "miss"):
+        kept.keep(key, decoded, tier)
+        assert kept.get(key) is None
+    kept.keep(key, decoded, "l1")
+    assert kept.get(key) is decoded
+    assert kept.get((b"a", b"x", None)) is None
+    assert kept.get((b"a ", None, b"x")) is None
+    kept.keep((b"a" * 20_000,), decoded, "l1")
+    assert kept.get((b"a" * 20_000,)) is None
 
 
 class Watched(dict[bytes, bytes]):

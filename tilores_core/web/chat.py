@@ -257,14 +257,9 @@ class ChatService:
                 await exchange.stream(first, events, self.table.deadline_seconds + _SECONDS_FOR_SLOW_READERS)
         answer = seen[0] if seen else None
         spoke = exchange.first_token
-        self._line(
-            exchange,
-            status=200,
-            stream=True,
-            first_token_ms=None if spoke is None else round(spoke * 1000, 3),
-            error=None if answer else "stream_failed",
-            **(_access_fields(answer) if answer else {}),
-        )
+        fields: dict[str, Any] = {} if spoke is None else {"first_token_ms": round(spoke * 1000, 3)}
+        fields |= {"error": "stream_failed"} if answer is None else _access_fields(answer)
+        self._line(exchange, status=200, stream=True, **fields)
         if answer is not None:
             exchange.tier = answer.cache_tier
         if self.meter is not None:
@@ -309,20 +304,19 @@ class ChatService:
             path=exchange.shown_path,
             key=exchange.caller.name,
             ms=round(exchange.milliseconds(), 3),
-            **{name: value for name, value in fields.items() if value is not None},
+            **fields,
         )
 
 
 def _access_fields(answer: Answer) -> dict[str, Any]:
     """What an access line says of an answer. Tokens are those that were used for it now."""
     spent = _spent(answer)
-    return {
-        "cache": answer.cache_tier,
-        "model": answer.model,
-        "spectrum": answer.spectrum,
-        "input_tokens": spent.input_tokens or None,
-        "output_tokens": spent.output_tokens or None,
-    }
+    fields: dict[str, Any] = {"cache": answer.cache_tier, "model": answer.model, "spectrum": answer.spectrum}
+    if spent.input_tokens:
+        fields["input_tokens"] = spent.input_tokens
+    if spent.output_tokens:
+        fields["output_tokens"] = spent.output_tokens
+    return fields
 
 
 def _spent(answer: Answer) -> Usage:

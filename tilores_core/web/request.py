@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -76,26 +76,26 @@ def check_limits(messages: tuple[Message, ...], limits: ChatTable, param: str) -
 
 
 class DecodeCache(Generic[T]):
-    """Decoded requests by the bytes they came in, least recently used out first. A caller must not change one.
+    """Decoded requests by what they came in, least recently used out first. A caller must not change one.
 
     A request that is repeated mostly comes in the same bytes; decoding them again would cost a fifth of a cached
-    answer. `decode` depends on the body and on the header values given with it, and on nothing else that changes.
+    answer. Only those that had a stored answer are kept: most of the others never come again. A key is the body and
+    the header values that decoding depends on, besides what never changes.
     """
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[bytes | None, ...], T] = OrderedDict()
 
-    def get(self, body: bytes, headers: tuple[bytes | None, ...], decode: Callable[[], T]) -> T:
-        """The decoded request. Raises what `decode` raises, which is not remembered."""
-        if len(body) > _LONGEST_BODY:
-            return decode()
-        key = (body, *headers)
-        kept = self._kept
-        decoded = kept.get(key)
-        if decoded is None:
-            decoded = kept[key] = decode()
-            if len(kept) > _MOST:
-                kept.popitem(last=False)
-        else:
-            kept.move_to_end(key)
+    def get(self, key: tuple[bytes | None, ...]) -> T | None:
+        """The decoded request, None where it is not kept."""
+        decoded = self._kept.get(key)
+        if decoded is not None:
+            self._kept.move_to_end(key)
         return decoded
+
+    def keep(self, key: tuple[bytes | None, ...], decoded: T, tier: str) -> None:
+        """Keep a request that `get` did not have, unless it is large. `tier`: that of its answer."""
+        if tier not in ("", "miss") and len(key[0] or b"") <= _LONGEST_BODY:
+            self._kept[key] = decoded
+            if len(self._kept) > _MOST:
+                self._kept.popitem(last=False)

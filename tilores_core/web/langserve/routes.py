@@ -80,12 +80,12 @@ class LangServeRoutes:
     async def _invoke(self, exchange: HttpExchange, base: Mapping[str, Any] | None = None) -> None:
         service = self._service
         body = await service.body(exchange)
-        if base is None:
-            request = self._decoded.get(body, (), lambda: decode_run(body, service.table)).chat
-        else:
-            request = decode_run(body, service.table, base_config=base).chat
-        run_id = request.run_id or new_run_id()
-        await service.serve(exchange, self, request, run_id, with_cache_control=True)
+        kept = self._decoded.get((body,)) if base is None else None
+        request = kept or decode_run(body, service.table, base_config=base)
+        run_id = request.chat.run_id or new_run_id()
+        await service.serve(exchange, self, request.chat, run_id, with_cache_control=True)
+        if kept is None and base is None:
+            self._decoded.keep((body,), request, exchange.tier)
 
     def values(self, exchange: HttpExchange, run_id: str, tier: bytes, stored_at: float) -> tuple[bytes, ...]:
         """In the order of the gaps of `invoke_template`: run id twice, last of all for the metadata."""

@@ -58,15 +58,17 @@ class OpenAIRoutes:
         service = self._service
         body = await service.body(exchange)
         headers = exchange.headers
-        request = self._decoded.get(
-            body, tuple(map(headers.get, HEADERS)), lambda: decode_completion(body, headers, service.table)
-        )
+        key = (body, *map(headers.get, HEADERS))
+        kept = self._decoded.get(key)
+        request = kept or decode_completion(body, headers, service.table)
         run_id = new_run_id()
         if request.stream:
             await self._stream(exchange, request, run_id)
         else:
             replies = self._older if request.functions else self
             await service.serve(exchange, replies, request.chat, run_id, with_cache_control=False)
+        if kept is None:
+            self._decoded.keep(key, request, exchange.tier)
 
     def values(self, exchange: HttpExchange, run_id: str, tier: bytes, stored_at: float) -> tuple[bytes, ...]:
         """In the order of the gaps of `completion_template`."""
