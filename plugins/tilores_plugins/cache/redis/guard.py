@@ -55,7 +55,7 @@ def main(users_path: str, server_path: str, socket_path: str, *command: str) -> 
         return 1
     if os.fork():
         os._exit(0)  # the process that started this one need not wait for its end
-    os.setpgrp()  # Ctrl-C in the terminal is for the program, which still has something to write
+    os.setsid()  # Ctrl-C in the terminal is for the program, which still has something to write
     os.umask(0o077)  # the append-only file holds customers' data
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_prepare_server)  # noqa: S603
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
