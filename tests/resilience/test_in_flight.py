@@ -276,6 +276,7 @@ async def test_calls_of_one_key_share_one_piece_of_work() -> None:
 
     assert await asyncio.gather(*(ask() for _ in range(5))) == [1] * 5
     assert await ask() == 2
+    await settle()
     assert (len(calls), "key" in calls) == (0, False)
 
 

@@ -64,7 +64,9 @@ def served_by(said: Mapping[str, Any]) -> str | None:
 
 def offered_tools(parameters: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The tools that a request offers: by their names, the schemas of their arguments by the arguments' names."""
-    offered = [tool["function"] for tool in parameters.get("tools") or () if "function" in tool]
+    if not (tools := parameters.get("tools")):
+        return {}
+    offered = [tool["function"] for tool in tools if "function" in tool]
     return {tool["name"]: (tool.get("parameters") or {}).get("properties") or {} for tool in offered}
 
 
@@ -204,10 +206,13 @@ class Normalizer:
         if ended and self._reason not in _FINISH:
             log.warning("model.finish_reason_unknown", reason=self._reason[:40])
         reason = _FINISH.get(self._reason)
-        called = sorted((known for known in self._calls if known.at is not None), key=lambda known: known.at or 0)
-        # Some send an empty call beside others, or a text; arguments without a name are a call cut off.
-        empty = bool(called) or reason == "stop"
-        lost = any(known.at is None and (known.arguments or not empty) for known in self._calls)
+        called: list[_Call] = []
+        lost = False
+        if self._calls:
+            called = sorted((known for known in self._calls if known.at is not None), key=lambda known: known.at or 0)
+            # Some send an empty call beside others, or a text; arguments without a name are a call cut off.
+            empty = bool(called) or reason == "stop"
+            lost = any(known.at is None and (known.arguments or not empty) for known in self._calls)
         return Completion(
             text="".join(self._texts),
             usage=self._usage,

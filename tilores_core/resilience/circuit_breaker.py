@@ -24,7 +24,8 @@ class CircuitBreaker:
         self._pause = pause
         self._clock = clock
         self._in_a_row = 0
-        self._closed = True
+        self.closed = True
+        """All calls are allowed; what `state` says in words."""
         self._try_at = 0.0
         self._trying = False
         self.opened = 0
@@ -32,13 +33,13 @@ class CircuitBreaker:
 
     @property
     def state(self) -> State:
-        if self._closed:
+        if self.closed:
             return "closed"
         return "half_open" if self._trying or self._clock() >= self._try_at else "open"
 
     def allow(self) -> bool:
         """Return whether this caller may make the call now."""
-        if self._closed:
+        if self.closed:
             return True
         if self._trying or self._clock() < self._try_at:
             return False
@@ -48,16 +49,16 @@ class CircuitBreaker:
     def success(self, *, since_opened: bool = False) -> None:
         """Close it. Calls that started before it opened may still succeed and do not close it; the trial call does,
         and one that was made while it was open (`since_opened`)."""
-        if self._closed or self._trying or since_opened:
-            self._closed = True
+        if self.closed or self._trying or since_opened:
+            self.closed = True
             self._trying = False
             self._in_a_row = 0
 
     def failure(self, *, certain: bool = False) -> None:
         """Count a failure. `certain`: the service is known to fail in other ways too, so one failure opens it."""
         self._in_a_row += 1
-        if self._closed and (certain or self._in_a_row >= self._limit):
-            self._closed = False
+        if self.closed and (certain or self._in_a_row >= self._limit):
+            self.closed = False
             self.opened += 1
             self._try_at = self._clock() + self._pause
         elif self._trying:

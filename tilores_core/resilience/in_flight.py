@@ -116,7 +116,8 @@ class InFlightCall(Generic[T, P]):
         try:
             return await work(self._add)
         finally:
-            self._close()  # here already: a follower may run before `_on_done` is called
+            self._close()  # here already: those who wait run before `_on_done` is called
+            self._wake()
 
     def _add(self, piece: P) -> None:
         self._pieces.append(piece)

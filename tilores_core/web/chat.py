@@ -10,6 +10,7 @@ from contextlib import aclosing
 from time import monotonic, perf_counter
 from typing import Any, Protocol
 
+import orjson
 import structlog
 
 from tilores_core.chat.engine import ChatEngine
@@ -208,7 +209,7 @@ class ChatService:
         else:
             self._note_hit(exchange, answer.cache_tier, answer.model)
         body = protocol.body(answer, run_id, round(exchange.milliseconds(), 3))
-        await exchange.reply(200, body, {"X-Tilores-Cache": answer.cache_tier})
+        await exchange.reply_bytes(200, orjson.dumps(body), (b"x-tilores-cache", answer.cache_tier.encode()))
 
     def _note_hit(self, exchange: HttpExchange, tier: str, model: str) -> None:
         """Of cached answers one access line in many is written."""

@@ -19,7 +19,7 @@ from tilores_core.chat.routing.joint import CannotJoinError, is_first_word
 from tilores_core.chat.routing.limits import Limits, ProviderLimit
 from tilores_core.chat.routing.model_call import FailedAttemptError, ModelCall, OnDelta
 from tilores_core.chat.routing.verdict import judge
-from tilores_core.contracts import Attempt, Delta, Message, Turn
+from tilores_core.contracts import Attempt, Delta, Message, ModelInfo, Turn
 from tilores_core.errors import (
     InvalidRequestError,
     OverloadedError,
@@ -198,8 +198,10 @@ class FallbackChain:
 
     async def _call(self, name: str, permit: Permit, start: Start, *, last: bool) -> Completion:
         turn, more = (self.turn, ()) if self.request_for is None else self.request_for(name)
-        messages = self._messages(name, permit, start, more)
-        first, whole = self.budget.patience(self.context.policy.first_token_seconds, last=last)
+        info = self.context.models.info(name)
+        messages = self._messages(name, info, permit, start, more)
+        policy = self.context.policy
+        first, whole = self.budget.patience(policy.first_token_seconds, last=last)
         call = ModelCall(
             models=self.context.models,
             model=name,
@@ -207,9 +209,11 @@ class FallbackChain:
             messages=messages,
             permit=permit,
             is_fallback=name != self.asked,
-            pieces=self._in_pieces(name, last=last),
+            # Also an answer that the caller wants whole is taken in pieces where that tells in time that the next
+            # model should be asked. A whole one costs less, and an immediate model is not late.
+            pieces=self.streamed or ((not last or policy.hedge) and not (info is not None and info.immediate)),
             first=first,
-            between=self.context.policy.stall_seconds,
+            between=policy.stall_seconds,
             whole=whole,
             budget=self.budget,
             began=self.began,
@@ -220,8 +224,7 @@ class FallbackChain:
         if not limit.try_enter(live=self.budget.priority.live):
             await self._enter(limit, call)
         self.delivery.begin(name, start)
-        hedge = self.context.policy.hedge and start == "fresh"
-        late = self.context.health.of(name).first_token_p95() if hedge else None
+        late = self.context.health.of(name).first_token_p95() if policy.hedge and start == "fresh" else None
         if late is None or late >= first:
             self._count(upstream)
             said = await call.run(limit, self.delivery.add)
@@ -230,8 +233,9 @@ class FallbackChain:
         self.delivery.finish()
         return replace(said, text=self.delivery.text) if start != "fresh" else said
 
-    def _messages(self, name: str, permit: Permit, start: Start, more: Sequence[Message]) -> list[Message]:
-        info = self.context.models.info(name)
+    def _messages(
+        self, name: str, info: ModelInfo | None, permit: Permit, start: Start, more: Sequence[Message]
+    ) -> list[Message]:
         try:
             if info is not None:
                 check_parts(info, self.turn.messages)
@@ -244,14 +248,6 @@ class FallbackChain:
             messages.append({"role": "assistant", "content": self.delivery.text.strip()})
             messages.append({"role": "user", "content": CONTINUE})
         return messages
-
-    def _in_pieces(self, name: str, *, last: bool) -> bool:
-        """Also an answer that the caller wants whole is taken in pieces where that tells in time that the next model
-        should be asked. A whole one costs less, and an immediate model is not late."""
-        if self.streamed:
-            return True
-        info = self.context.models.info(name)
-        return (not last or self.context.policy.hedge) and not (info is not None and info.immediate)
 
     async def _enter(self, limit: ProviderLimit, call: ModelCall) -> None:
         try:

@@ -33,7 +33,9 @@ class Permit:
 
     __slots__ = ("_breaker", "_forced", "_model", "_probe")
 
-    def __init__(self, model: ModelHealth, breaker: CircuitBreaker, *, probe: bool, forced: bool = False) -> None:
+    def __init__(
+        self, model: ModelHealth, breaker: CircuitBreaker, *, probe: bool = False, forced: bool = False
+    ) -> None:
         self._model = model
         self._breaker = breaker
         self._probe = probe
@@ -47,22 +49,18 @@ class Permit:
     def succeeded(self, first_token: float | None) -> None:
         if first_token is not None:
             self._model.note(first_token)
-        if self._matters or self._forced:
+        if self._probe or self._forced or self._breaker.closed:
             self._breaker.success(since_opened=self._forced)
 
     def failed(self, *, certain: bool = False) -> None:
         """Note a failed call. `certain`: no second call is needed to know that the model cannot be used."""
-        if self._matters:
+        if self._probe or self._breaker.closed:
             self._breaker.failure(certain=certain)
 
     def release(self) -> None:
         """It says nothing about the model: the caller left, or the request was at fault."""
         if self._probe:
             self._breaker.abandon()
-
-    @property
-    def _matters(self) -> bool:
-        return self._probe or self._breaker.state == "closed"
 
 
 class Hold(NamedTuple):
@@ -91,12 +89,13 @@ class ModelHealth:
         """Permission to call it now; None while its breaker is open or it asked for a pause."""
         if self._rest_until > self._clock():
             return None
-        closed = self._breaker.state == "closed"
-        return Permit(self, self._breaker, probe=not closed) if self._breaker.allow() else None
+        if self._breaker.closed:
+            return Permit(self, self._breaker)
+        return Permit(self, self._breaker, probe=True) if self._breaker.allow() else None
 
     def force_permit(self) -> Permit:
         """Permission to call a model whose breaker is open, when no other model is left to ask."""
-        return Permit(self, self._breaker, probe=False, forced=True)
+        return Permit(self, self._breaker, forced=True)
 
     def pause_for(self, seconds: float) -> None:
         """Make no calls for so long, as the provider asked; at most 30 seconds."""

@@ -92,7 +92,8 @@ class ProviderLimit:
 
     def leave(self) -> None:
         self.busy -= 1
-        self._let_in()
+        if self._live or self._background:
+            self._let_in()
 
     def _let_in(self) -> None:
         for queue, live in ((self._live, True), (self._background, False)):
