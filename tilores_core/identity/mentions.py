@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from tilores_core.contracts import Identifiers
@@ -23,8 +24,9 @@ _APOSTROPHE = re.compile(r"['’ʼ]")
 _POSSESSIVE = re.compile(r"['’ʼ]s$", re.IGNORECASE)
 
 # A word with a digit or an underscore may be an id wherever it stands.
-_TELLING = re.compile(r"(?<!\S)[^\s\d_]*+\S+")
-_TELLING_SIGN = re.compile(r"[\d_]\S*")
+_MARKED = re.compile(r"(?<!\S)[^\s\d_]*+\S+")
+_OTHER_MARK = re.compile(r"[^\x00-\x7f](?<=[\d\s])")
+_MARKS = bytes(ord(" " if chr(c).isspace() else "0" if chr(c) in "0123456789_" else "a") for c in range(256))
 # A bare number or word may be one, too, but only where the text says that a customer's id follows: "customer 1001".
 _ANNOUNCED = re.compile(
     r"(?:(?P<owner>\b(?:customer|client|member|user|person)\b)(?:'?s)?[\s_-]?)?"
@@ -61,36 +63,35 @@ def find_mentions(text: str, *, is_word: Known, is_name: Known, is_id: Known) ->
     fewest = 1 if "'" in text else 2  # O'Brien is two words here
     if plain is not None and sum(map(is_word, plain)) < fewest and not found:
         return []  # which is most texts, and takes a tenth of what follows
-    taken = [(start, end) for start, end, _ in found]
-    for start, end, who in _names(text, is_word, is_name):
-        if all(end <= a or start >= b for a, b in taken):
-            found.append((start, end, who))
+    names = _names(text, is_word, is_name)
+    found += [name for name in names if all(name[1] <= start or name[0] >= end for start, end, _ in found)]
     found.sort(key=lambda item: item[0])
     return list(dict.fromkeys(who for _, _, who in found))[:MOST_SPOTTED]
 
 
-def find_around(sign: re.Pattern[str], pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
-    """The matches of a `pattern` that matches no space, looked for only between the spaces around a `sign`, which
-    goes on to the next space."""
-    found: list[re.Match[str]] = []
-    reached = 0
-    for match in sign.finditer(text):
-        start, end = match.span()
-        if start >= reached:
-            end = text.find(" ", end)
-            reached = len(text) if end < 0 else end
-            found += pattern.finditer(text, text.rfind(" ", 0, start) + 1, reached)
+@lru_cache(maxsize=1)  # a message is read by the host and by its source
+def marked_words(text: str) -> Sequence[tuple[int, int]]:
+    """Where the words begin and end, parted by spaces of any kind, that have a digit or an underscore."""
+    if not text.isascii() and _OTHER_MARK.search(text):
+        return [match.span() for match in _MARKED.finditer(text)]
+    found = []
+    marks = text.encode("ascii", "replace").translate(_MARKS) + b" "  # in a tenth of the time that a pattern takes
+    at = marks.find(b"0")
+    while at >= 0:
+        end = marks.find(b" ", at)
+        found.append((marks.rfind(b" ", 0, at) + 1, end))
+        at = marks.find(b"0", end)
     return found
 
 
 def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int, int, Identifiers]]:
     found = {}
-    for match in find_around(_TELLING_SIGN, _TELLING, text)[:_MOST_TRIED]:
-        bare = match[0].strip(_AROUND)
+    for begin, end in marked_words(text)[:_MOST_TRIED]:
+        bare = text[begin:end].strip(_AROUND)
         if bare[-1:] in ("s", "S"):
             bare = _POSSESSIVE.sub("", bare).rstrip(_AROUND)
         if not bare.isdigit() and is_id(bare.casefold()):
-            start = match.start() + match[0].index(bare)
+            start = text.index(bare, begin)
             found[start] = (start, start + len(bare), Identifiers(customer_id=bare))
     if "#" in text:
         announcing |= {"#"}
@@ -110,13 +111,11 @@ def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int,
         word = text[cued.start("id") : cued.end("id")].rstrip(_AROUND)
         if not word or not is_id(word.casefold()):
             continue
-        if cued["owner"] is None:
-            before = _LAST_WORD.search(low, max(0, cued.start() - _WIDEST_CUE), cued.start())
-            if before and before[1] not in BEFORE_NUMBER and not _POSSESSIVE.search(before[1]):
-                continue
-        digits = any(c.isdigit() for c in word)
+        before = None if cued["owner"] else _LAST_WORD.search(low, max(0, start - _WIDEST_CUE), start)
+        if before and before[1] not in BEFORE_NUMBER and not _POSSESSIVE.search(before[1]):
+            continue
         sure = cued["owner"] is not None and cued["number"] not in (None, "#", "no")
-        if digits or sure:
+        if sure or any(c.isdigit() for c in word):
             position = cued.start("id")
             found[position] = (position, position + len(word), Identifiers(customer_id=word))
     return list(found.values())

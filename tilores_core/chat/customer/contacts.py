@@ -23,7 +23,7 @@ from tilores_core.chat.customer.tokens import TextScan
 from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, data_of, is_unknown, keywords, words_in_any
 from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity import normalise_email, normalise_phone
-from tilores_core.identity.mentions import BEFORE_NUMBER, find_around
+from tilores_core.identity.mentions import BEFORE_NUMBER
 
 _MOST = 8  # of a kind, per text
 _EMAIL = re.compile(r"(?<![\w.+\-])\w[\w.+\-'’%&/=]{0,63}@(?:[\w\-]{1,63}\.){1,8}[^\W\d_]{2,63}(?![\w@])")
@@ -118,7 +118,6 @@ _BARE_ID = re.compile(
 )
 _DASHED_ID = re.compile(r"(?<!\w)([a-z]{1,4}) (?:dash|hyphen) (\d{2,10})(?!\w)")
 _DASHES: Final = keywords(("dash", "hyphen"))
-_MAYBE_BARE_ID = re.compile(r"[0-9_](?:(?<=_)|(?<=[A-Za-z_\-]\d))\S*", re.ASCII)
 _THING_PREFIX = re.compile(
     r"(?:inv|ord|tck|tkt|case|clm|po|ref|sr|txn|trx|pay|pol|doc|task|req|shp|rma|bkg)[_\-]?\d", re.IGNORECASE
 )
@@ -218,7 +217,7 @@ def _typed_emails(text: str) -> list[re.Match[str]]:
 def find_phones(page: TextScan, region: str) -> list[Contact]:
     """Phone numbers in E.164; no cards, account numbers or amounts. Bare digits stay readable for `find_ids`."""
     found: list[Contact] = []
-    for match in _first(_PHONE, page.left) if _MAYBE_PHONE.search(page.left) else ():
+    for match in _first(_PHONE, page.left) if _MAYBE_PHONE.search(page.left, *page.reach) else ():
         if _is_another_number(page, match):
             continue
         cued = is_cued_phone(page, match.start())
@@ -346,7 +345,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
     for match in _first(_DASHED_ID, lower) if not _DASHES.isdisjoint(page.keywords) else ():
         found.append(Contact("customer_id", f"{match[1]}-{match[2]}", *match.span(), Strength.WEAK))
         page.blank(*match.span())
-    for match in find_around(_MAYBE_BARE_ID, _BARE_ID, page.left)[:_MOST]:
+    for match in [m for begin, end in page.marked for m in _BARE_ID.finditer(page.left, begin, end)][:_MOST]:
         token = match[0].rstrip("-_")
         if _DIGIT.search(token) and ("_" in token or "-" in token or token.upper() == token):
             if is_number_of_something(page, match.start()) or _THING_PREFIX.match(token):

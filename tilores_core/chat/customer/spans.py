@@ -161,9 +161,8 @@ def may_begin_name(page: TextScan, strange: frozenset[str], known: Vocabulary) -
         before, behind = words[i - 1] if i else "", words[i + 1] if i + 1 < len(words) else ""
         if before in leading or _looks_like_name(word) or (behind and not _ends_name(behind, known)):
             return True
-        if is_unknown(word) and not (long and before not in _BEFORE_UNKNOWN):
-            return True
-        if word[-1] == "s" and behind in known.subjects:
+        owns = word[-1] == "s" and behind in known.subjects
+        if owns or ((not long or before in _BEFORE_UNKNOWN) and is_unknown(word)):
             return True
     return False
 
