@@ -107,6 +107,11 @@ CANARIES = [
             ),
         },
     ),
+    *of(
+        "tilores_plugins.providers.ollama.model",
+        "ollama:AsyncClient",
+        {"_request": "give the SDK's request the tools as they are: its types leave out `anyOf` and `$ref`"},
+    ),
     *of("tilores_plugins.providers.ollama.provider", "ollama:Client()", {"_client": SHARED_CLIENT}),
     *of("tilores_plugins.providers.ollama.provider", "ollama:AsyncClient()", {"_client": SHARED_CLIENT}),
     *of(

@@ -134,9 +134,11 @@ class FallbackChain:
                 if isinstance(failed.error, RequestError):  # the caller's to mend
                     log.info("model.call_failed", model=shown, error=error, begun=failed.begun)
                 else:
-                    ours = isinstance(failed.error, (ProviderAuthError, ProviderQuotaError)) and failed.error.fix
-                    hint = {"fix": ours} if ours else {}
-                    log.warning("model.call_failed", model=shown, error=error, begun=failed.begun, **hint)
+                    fix = (
+                        failed.error.fix if isinstance(failed.error, ProviderAuthError | ProviderQuotaError) else None
+                    )
+                    extra = {"fix": fix} if fix else {}
+                    log.warning("model.call_failed", model=shown, error=error, begun=failed.begun, **extra)
                 if start == "continued" and isinstance(failed.error, RequestError):
                     pause: float | None = 0.0  # it takes no half answer: ask it anew
                     start = "again"
