@@ -69,7 +69,7 @@ def find_mentions(text: str, *, is_word: Known, is_name: Known, is_id: Known) ->
     return list(dict.fromkeys(who for _, _, who in found))[:MOST_SPOTTED]
 
 
-@lru_cache(maxsize=1)  # a message is read by the host and by its source
+@lru_cache(maxsize=2)  # the host reads a message, then perhaps with figures, and its source reads it again
 def marked_words(text: str) -> Sequence[tuple[int, int]]:
     """Where the words begin and end, parted by spaces of any kind, that have a digit or an underscore."""
     if not text.isascii() and _OTHER_MARK.search(text):
