@@ -13,7 +13,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -41,7 +41,7 @@ log = structlog.get_logger(part="quality")
 QUALITY_WORK: Final = "quality"
 """The mark that wakes the worker process for the monitor."""
 FLUSH_SECONDS: Final = 10.0
-_CANDIDATES: Final = 64
+_CANDIDATES: Final = 16  # for each per cent of a core: two to three times what that scores until the next batch
 _BATCH_SECONDS: Final = 0.2
 """Between two batches, so that a batch has several answers: handing one to a thread costs as much as a score."""
 _PAUSE_SECONDS: Final = 0.001
@@ -49,6 +49,7 @@ _PAUSE_SECONDS: Final = 0.001
 _MOST_KEPT: Final = 2_000
 _MOST_SCORES: Final = 10_000
 _MOST_FEEDBACK: Final = 1_000
+_cell = lru_cache(maxsize=1024)(Cell)  # one object for all turns of a cell, of which thousands are remembered
 _SCORES: Final = ("overall", "groundedness", "abstention", "format")
 _PARTS: Final = {name: tuple(f"{name}_{part}" for part in PARTS) for name in MEASURES}
 
@@ -101,7 +102,8 @@ class LiveQuality:
         self._wake_monitor = wake_monitor
         self._clock = clock
         self._flush_seconds = flush_seconds
-        self._candidates: deque[Outcome] = deque(maxlen=_CANDIDATES)
+        self._most_candidates = max(_CANDIDATES, round(_CANDIDATES * cpu_share * 100))
+        self._candidates: deque[Outcome] = deque()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._sums: dict[tuple[Cell, int], Sums] = {}
@@ -136,7 +138,7 @@ class LiveQuality:
             sums["turns"] += 1
             sums["errors"] += 1
             return context.arm is not None or self._budget.allows()
-        cell = Cell(answer.model, answer.spectrum, answer.prompt_version)
+        cell = _cell(answer.model, answer.spectrum, answer.prompt_version)
         self.recent.append((context.turn.run_id, None, cell, None))
         sums = self._sums_of(cell)
         sums["turns"] += 1
@@ -171,7 +173,7 @@ class LiveQuality:
             self._wake.set()
 
     def _has_time(self) -> bool:
-        return len(self._candidates) < _CANDIDATES and self._budget.allows()
+        return len(self._candidates) < self._most_candidates and self._budget.allows()
 
     def feedback(self, run_id: str, score: float | None) -> None:
         """Join a score to the answer with this run id. Only scores from 0 to 1 are counted."""
@@ -230,17 +232,17 @@ class LiveQuality:
         began = time.thread_time()
         taken, results = 0.0, list[Scores | Exception | None]()
         for outcome in batch:
+            if taken >= seconds:
+                break
             if results:
                 time.sleep(_PAUSE_SECONDS)
-            if taken >= seconds:
-                results.append(None)
-                continue
             try:
                 results.append(self._score(last_question(outcome.turn.messages), outcome))
             except Exception as error:  # one answer that cannot be scored must not end the scoring
                 results.append(error)
             taken = time.thread_time() - began
-        return taken, results
+        # The others do not even wait: each time that this thread goes on it takes the interpreter from the requests.
+        return taken, results + [None] * (len(batch) - len(results))
 
     def _note_result(self, outcome: Outcome, scores: Scores | Exception | None) -> None:
         if isinstance(scores, Exception):
