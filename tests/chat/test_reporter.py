@@ -104,9 +104,10 @@ async def test_of_a_stream_that_fails_half_way(world: World) -> None:
 
 
 async def test_of_who_leaves(world: World) -> None:
-    for _ in range(2):
-        world.provider.enqueue(FakeReply(text="one two", between=asyncio.Event().wait))
+    world.provider.enqueue(FakeReply(text="one", until=asyncio.Event()))
     asking = asyncio.create_task(world.ask("What is a good score in general?"))
+    await eventually(lambda: world.provider.running)
+    world.provider.enqueue(FakeReply(text="one two", between=asyncio.Event().wait))
     stream = world.engine.stream(question())
     await anext(stream)
     await stream.aclose()
