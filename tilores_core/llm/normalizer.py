@@ -255,9 +255,10 @@ class Normalizer:
             if isinstance(known, list) and isinstance(value, list):
                 for part in value:
                     _join_part(known, part)
+            elif isinstance(known, str) and isinstance(value, str):
+                self._state[key] = known + value
             else:
-                both = isinstance(known, str) and isinstance(value, str)
-                self._state[key] = known + value if both else list(value) if isinstance(value, list) else value
+                self._state[key] = list(value) if isinstance(value, list) else value
 
     # --- tool calls
 

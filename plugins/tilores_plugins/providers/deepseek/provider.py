@@ -27,7 +27,7 @@ class DeepSeekProvider(OpenAIProtocolProvider):
 
     def adapt(self, body: dict[str, Any], model: ModelData) -> None:
         messages = body["messages"]
-        if any("tool_calls" in message for message in messages):  # then it wants it of every answer, whoever gave it
+        if any("tool_calls" in message for message in messages):  # then it wants it of every answer, of any model
             body["messages"] = [
                 {"reasoning_content": "", **message} if message["role"] == "assistant" else message
                 for message in messages
