@@ -1,7 +1,7 @@
 """A pre-warmed customer's first question, 50 a second, with and without a batch of 10,000 on the same server.
 
     python -m benchmarks.prewarm.bench_first_question [--rounds 3] [--batch-customers 500] [--nice -15]
-        [--worker-nice 15]
+        [--worker-nice 19]
 
 A server with its worker process and its embedded Redis on one core, this program on another; rounds of each kind by
 turns. Before each round everything is removed from the cache and warmed again by `POST /admin/prewarm`, so that every
@@ -325,6 +325,6 @@ if __name__ == "__main__":
     parser.add_argument("--questions", type=int, default=1000)
     parser.add_argument("--batch-customers", type=int, default=500, help="whom the batch asks about")
     parser.add_argument("--nice", type=int, default=0, help="-15 on a machine that others use too")
-    parser.add_argument("--worker-nice", type=int, default=15, help="[worker] nice")
+    parser.add_argument("--worker-nice", type=int, default=19, help="[worker] nice")
     parser.add_argument("--lines", type=int, default=10_000, help="of the batch; 0: none")
     sys.exit(asyncio.run(main(parser.parse_args())))

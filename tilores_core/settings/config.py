@@ -314,7 +314,7 @@ class WorkerTable(_Table):
 
     embedded: bool = Field(True, description="false: `tilores serve` starts no worker; run `tilores worker` instead")
     nice: int = Field(
-        15, ge=0, le=19, description="lowers the priority of its processor time: 0 as callers, 19 least"
+        19, ge=0, le=19, description="lowers the priority of its processor time: 0 as callers, 19 least"
     )
 
 
