@@ -71,6 +71,8 @@ class RunningServer:
             **(variables or {}),
         }
         if toml is not None:
+            if worker and "[worker]" not in toml:
+                toml += "\n[worker]\nnice = 0  # other tests run beside it\n"
             (folder / "plugins.toml").write_text(toml)
         self.port = 0
         self.process: Process | None = None
