@@ -11,7 +11,7 @@ from tests.chat.engine_world import PRICED, World, table
 from tilores_core.identity import Locale
 from tilores_core.jobs.prewarm.plan import RequestDecoders, WarmPlan, parse_plan
 from tilores_core.jobs.prewarm.service import Prewarming
-from tilores_core.settings import CacheTable, ChatTable
+from tilores_core.settings import Config
 from tilores_core.testing import FakeProvider
 from tilores_core.web.openai.decode import decode_messages, decode_parameters
 
@@ -40,9 +40,9 @@ async def warming(
         engine=world.engine,
         cache=world.cache,
         source=world.crm,
-        source_name="crm",
-        cache_table=CacheTable(**{"jitter": 0.0, **(life or {})}),
-        chat_table=ChatTable(**chat),
+        config=Config.model_validate(
+            {"use": {"source": "crm"}, "cache": {"jitter": 0.0, **(life or {})}, "chat": chat}
+        ),
         decoders=DECODERS,
         plan=of,
     )

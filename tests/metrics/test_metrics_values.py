@@ -166,16 +166,13 @@ def test_tokens_cost_and_who_stood_in() -> None:
 def test_batches_at_work_and_ended_are_summed() -> None:
     metrics = Metrics(ModelLabels(lambda name: True))
     first, second = Totals(lines=10, failed=2), Totals(lines=1)
-    end_first = metrics.batches.begin(first.plain)
-    end_second = metrics.batches.begin(second.plain)
-    first.lines += 5
-    end_first()
-    end_first()
-    told = values(metrics.batches.samples())
+    with metrics.batches.running(second.plain):
+        with metrics.batches.running(first.plain):
+            first.lines += 5
+        told = values(metrics.batches.samples())
     assert told[catalogue.BATCHES_RUNNING.name] == {(): 1}
     assert told[catalogue.BATCH_LINES.name]["all",] == 16
     assert told[catalogue.BATCH_LINES.name]["failed",] == 2
-    end_second()
     assert values(metrics.batches.samples())[catalogue.BATCH_LINES.name]["all",] == 16
 
 

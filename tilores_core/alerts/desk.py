@@ -86,8 +86,8 @@ class AlertDesk:
 
     async def list_alerts(self, *, everything: bool = False, limit: int = 100) -> list[dict[str, Any]]:
         """Open and acknowledged ones, with `everything` also the resolved; the one that was raised last first."""
-        store, states = await self._store.get(), () if everything else _OPEN
-        found = await store.alerts.recent(states=states, limit=min(limit, MOST_LISTED))
+        store = await self._store.get()
+        found = await store.alerts.recent(states=() if everything else _OPEN, limit=min(limit, MOST_LISTED))
         silences = await store.silences.current(self._now_ms())
         return [
             _to_row(stored) | {"silenced": any(it.matches(stored.alert, stored.fingerprint) for it in silences)}

@@ -46,6 +46,7 @@ def batch(
     """
     from tilores_core.jobs.batch import check_paths
     from tilores_core.worker.batches import build_batch
+    from tilores_core.worker.process import loop_factory
 
     check_paths(source, output)
     host = options.host()
@@ -74,7 +75,7 @@ def batch(
                 return await _run(made, source, output, shown)
 
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             failed = runner.run(main())
     except (KeyboardInterrupt, asyncio.CancelledError):
         shown.end_early(source, output)
@@ -131,14 +132,6 @@ def _end_on_sigterm() -> None:
     if task is not None:
         with suppress(NotImplementedError):  # Windows
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-
-
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.Loop
 
 
 # --- how it is shown --------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ async def check(options: Options, to: TargetOptions, json: JsonOption = False) -
     from tilores_core.deploy.project import check_project
 
     async with _open_rollout(options, to, json=json) as (rollout, host):
-        findings = [*check_project(rollout.project, host), *await rollout.check()]
+        findings = [*check_project(rollout.project, host), *await rollout.target.check(rollout.project)]
     lines = [
         f"{finding.state:<8} {finding.check}: {finding.detail}"
         + (f"\n         fix: {finding.fix}" if finding.fix else "")

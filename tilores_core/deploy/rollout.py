@@ -18,7 +18,6 @@ from pydantic import SecretStr
 from tilores_core.contracts import (
     Alert,
     AlertSink,
-    DeployFinding,
     Deployment,
     DeployProject,
     DeployTarget,
@@ -106,9 +105,6 @@ class Rollout:
     table: DeployTable
     alerts: AlertSink
     progress: Progress
-
-    async def check(self) -> list[DeployFinding]:
-        return await self.target.check(self.project)
 
     async def up(self) -> Deployment:
         """Deploy, wait until it is ready, ask the test question, watch it; go back when one of them fails.

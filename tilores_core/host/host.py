@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Final, Required, TypedDict, TypeVar, Unpack, cast
+from typing import Any, Final, Required, TypeVar, Unpack, cast
 
 import structlog
 
@@ -33,20 +33,14 @@ T = TypeVar("T")
 _log = structlog.get_logger(part="host")
 
 
-class HostOptions(TypedDict, total=False):
+class HostOptions(Switches, total=False):
     """Which plugins are loaded, and how.
 
-    `variables`: what references see. `data_dir`: where plugins keep files. `disable`: ids. `no_plugins`: leave out
-    all that are not built in.
-    `only`: load these ids alone, and do not check `[use]`. `check_use`: False does not check `[use]` either.
-    `discovered`: the plugins, instead of scanning the environment. `background`: see `PluginContext`.
+    `data_dir`: where plugins keep files. `check_use`: False does not check `[use]`. `discovered`: the plugins,
+    instead of scanning the environment. `background`: see `PluginContext`.
     """
 
-    variables: Required[Mapping[str, str]]
     data_dir: Required[Path]
-    disable: Collection[str]
-    no_plugins: bool
-    only: Collection[str] | None
     check_use: bool
     discovered: Sequence[Plugin] | None
     background: bool
@@ -106,18 +100,16 @@ class PluginHost:
     @classmethod
     def examine(cls, loaded: LoadedConfig, **options: Unpack[HostOptions]) -> PluginHost:
         """As `start`, but what would stop it is in `problems` of the host returned."""
-        variables, data_dir = options["variables"], options["data_dir"]
-        only, given = options.get("only"), options.get("discovered")
-        switches = Switches(
-            variables=variables,
-            disable=options.get("disable", ()),
-            only=only,
-            no_plugins=options.get("no_plugins", False),
+        given = options.get("discovered")
+        plan = make_plan(scan() if given is None else sort_plugins(given), loaded, options, version=__version__)
+        host = cls(
+            loaded,
+            load_plugins(plan.plugins),
+            variables=options["variables"],
+            data_dir=options["data_dir"],
+            background=options.get("background", False),
         )
-        plan = make_plan(scan() if given is None else sort_plugins(given), loaded, switches, version=__version__)
-        background = options.get("background", False)
-        host = cls(loaded, load_plugins(plan.plugins), variables=variables, data_dir=data_dir, background=background)
-        host._check(plan, use=options.get("check_use", True) and only is None)
+        host._check(plan, use=options.get("check_use", True) and options.get("only") is None)
         return host
 
     # --- what there is -----------------------------------------------------------------------------------

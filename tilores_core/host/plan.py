@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Required, TypedDict
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -40,18 +40,22 @@ class Plan:
     problems: tuple[ConfigError, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switches:
-    """What switches plugins on and off beside plugins.toml. `only` is None where it is not given."""
+class Switches(TypedDict, total=False):
+    """What switches plugins on and off beside plugins.toml.
 
-    variables: Mapping[str, str]
-    disable: Collection[str] = ()
-    only: Collection[str] | None = None
-    no_plugins: bool = False
+    `variables`: what references see. `disable`: ids. `no_plugins`: leave out all that are not built in. `only`: load
+    these ids alone, and do not check `[use]`.
+    """
 
-    def list_ids(self, variable: str) -> frozenset[str]:
-        """The ids in a variable."""
-        return frozenset(filter(None, (part.strip() for part in self.variables.get(variable, "").split(","))))
+    variables: Required[Mapping[str, str]]
+    disable: Collection[str]
+    no_plugins: bool
+    only: Collection[str] | None
+
+
+def _list_ids(switches: Switches, variable: str) -> frozenset[str]:
+    """The ids in a variable."""
+    return frozenset(filter(None, (part.strip() for part in switches["variables"].get(variable, "").split(","))))
 
 
 def make_plan(found: Sequence[Plugin], loaded: LoadedConfig, switches: Switches, *, version: str) -> Plan:
@@ -63,7 +67,7 @@ def make_plan(found: Sequence[Plugin], loaded: LoadedConfig, switches: Switches,
     for plugin in found:
         table = tables.get(plugin.id, {})
         on, reason = _is_enabled(plugin, table, loaded, switches)
-        if not on and table.get("required") is True and switches.only is None:
+        if not on and table.get("required") is True and switches.get("only") is None:
             problems.append(_disabled_error(plugin, reason, loaded))
         state, reason, fix = _state(plugin, on, reason, found, claims, version)
         order = table.get("order")
@@ -73,7 +77,7 @@ def make_plan(found: Sequence[Plugin], loaded: LoadedConfig, switches: Switches,
                 state=state,
                 reason=reason,
                 fix=fix,
-                order=order if isinstance(order, int) and not isinstance(order, bool) else DEFAULT_ORDER,
+                order=order if type(order) is int else DEFAULT_ORDER,
                 required=table.get("required") is True,
             )
         )
@@ -86,15 +90,16 @@ def _is_enabled(
     found: Plugin, table: Mapping[str, Any], loaded: LoadedConfig, switches: Switches
 ) -> tuple[bool, str]:
     plugin = found.id
-    if switches.only is not None and plugin not in switches.only:
+    asked_for = switches.get("only")
+    if asked_for is not None and plugin not in asked_for:
         return False, "not asked for"
-    if plugin in switches.disable:
+    if plugin in switches.get("disable", ()):
         return False, "--disable-plugin"
-    if switches.no_plugins and not found.builtin:
+    if switches.get("no_plugins") and not found.builtin:
         return False, "--no-plugins"
-    if plugin in switches.list_ids(DISABLE_VARIABLE):
+    if plugin in _list_ids(switches, DISABLE_VARIABLE):
         return False, DISABLE_VARIABLE
-    if only := switches.list_ids(ONLY_VARIABLE):
+    if only := _list_ids(switches, ONLY_VARIABLE):
         return plugin in only, ONLY_VARIABLE
     if isinstance(table.get("enabled"), bool):
         return table["enabled"], str(loaded.path)
@@ -171,8 +176,8 @@ def _unknown_ids(
             problems.append(ConfigError(f"required, but {text}", where=where, fix="install it, or correct the id"))
         else:
             warnings.append(f"{where}: {text}")
-    mentioned = {name: switches.list_ids(name) for name in (DISABLE_VARIABLE, ONLY_VARIABLE)}
-    for origin, ids in (mentioned | {"--disable-plugin": frozenset(switches.disable)}).items():
+    mentioned = {name: _list_ids(switches, name) for name in (DISABLE_VARIABLE, ONLY_VARIABLE)}
+    for origin, ids in (mentioned | {"--disable-plugin": frozenset(switches.get("disable", ()))}).items():
         warnings.extend(
             f"{origin}: no plugin '{plugin}' is installed; {suggest(plugin, installed)}"
             for plugin in sorted(ids - installed)

@@ -98,11 +98,6 @@ def alert_samples(figures: Mapping[str, Any], counted: Mapping[tuple[str, str], 
     yield from samples_of(catalogue.ALERT_MESSAGES, counted)
 
 
-def healing_samples(counted: Mapping[tuple[str, str, str], int]) -> Iterator[Sample]:
-    """Samples of `SelfHealing`."""
-    return samples_of(catalogue.HEALING_EPISODES, counted)
-
-
 def alert_queue_samples(queue: AlertQueue) -> Iterator[Sample]:
     """Samples of a process that raises alerts."""
     yield Sample(catalogue.ALERTS_RAISED, (), queue.raised)

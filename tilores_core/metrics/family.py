@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -120,23 +121,14 @@ def exposition(families: Mapping[str, Family], values: Values, accept: str = "")
     from prometheus_client import exposition as plain
     from prometheus_client.openmetrics import exposition as openmetrics
 
-    whole = _Collected(families, values)
+    # The library's registry, as far as it is asked.
+    whole: Any = SimpleNamespace(
+        collect=lambda: (_metric(family, values.get(name, {})) for name, family in families.items())
+    )
     if _OPENMETRICS in accept:
         text: bytes = openmetrics.generate_latest(whole)  # type: ignore[no-untyped-call]  # it has no annotations
         return text, openmetrics.CONTENT_TYPE_LATEST
     return plain.generate_latest(whole), plain.CONTENT_TYPE_PLAIN_0_0_4
-
-
-class _Collected:
-    """The library's registry interface over our values."""
-
-    def __init__(self, families: Mapping[str, Family], values: Values) -> None:
-        self._families = families
-        self._values = values
-
-    def collect(self) -> Iterator[Metric]:
-        for name, family in self._families.items():
-            yield _metric(family, self._values.get(name, {}))
 
 
 def _metric(family: Family, values: Mapping[Labels, float | list[float]]) -> Metric:

@@ -7,6 +7,7 @@ import os
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -128,7 +129,7 @@ class SourceMeter:
 
 
 Totals = Callable[[], Mapping[str, float]]
-"""`jobs.batch_totals.Totals.plain`; the numbers only grow."""
+"""`jobs.batch_rows.Totals.plain`; the numbers only grow."""
 
 
 class BatchMeter:
@@ -138,16 +139,15 @@ class BatchMeter:
         self._at_work: set[Totals] = set()
         self._ended: Counter[str] = Counter()
 
-    def begin(self, totals: Totals) -> Callable[[], None]:
-        """A batch begins; call what is returned when it has ended, however it did."""
+    @contextmanager
+    def running(self, totals: Totals) -> Iterator[None]:
+        """A batch runs during the block."""
         self._at_work.add(totals)
-
-        def end() -> None:
-            if totals in self._at_work:
-                self._at_work.remove(totals)
-                self._ended.update(totals())
-
-        return end
+        try:
+            yield
+        finally:
+            self._at_work.remove(totals)
+            self._ended.update(totals())
 
     def samples(self) -> Iterator[Sample]:
         sums = Counter(self._ended)

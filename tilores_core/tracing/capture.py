@@ -15,7 +15,7 @@ import orjson
 from cachetools import LRUCache
 
 from tilores_core.chat.messages import last_question
-from tilores_core.contracts import Customer, Outcome
+from tilores_core.contracts import Customer, Outcome, Record
 from tilores_core.tracing.redaction import Redactor, values_of
 
 Mode = Literal["none", "redacted", "full"]
@@ -123,13 +123,8 @@ def _redact_call(call: Mapping[str, Any], redactor: Redactor, cut: _Cut) -> dict
     return {"type": "function", "function": {"name": function.get("name", ""), _ARGUMENTS: arguments}}
 
 
-def _record(record: Any) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "system": record.system,
-        "updated_at": record.updated_at,
-        "fields": dict(record.fields),
-    }
+def _record(record: Record) -> dict[str, Any]:
+    return {"id": record.id, "system": record.system, "updated_at": record.updated_at, "fields": dict(record.fields)}
 
 
 class _Cut:

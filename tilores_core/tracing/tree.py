@@ -50,7 +50,7 @@ class TreeMaker:
 
     def trace(self, outcome: Outcome, captured: CapturedTrace) -> Trace:
         turn, answer = outcome.turn, outcome.answer
-        asked = outcome.model or self._question_text(turn)
+        asked = outcome.model or self._asked_model(turn)
         model = answer.model if answer is not None else (outcome.attempts[-1].model if outcome.attempts else asked)
         model = self._label(model, answer)
         shared = is_coalesced(outcome)
@@ -64,7 +64,7 @@ class TreeMaker:
             traceparent=turn.traceparent,
         )
 
-    def _question_text(self, turn: Turn) -> str:
+    def _asked_model(self, turn: Turn) -> str:
         try:
             return self.resolve(turn.model)
         except TiloresError:

@@ -5,5 +5,4 @@ jobs.py          all that a worker does, with `Services`, supervised
 engine_pool.py   engines in an executor's processes and threads
 process.py       the process: idle until there is work
 supervisor.py    keeps one worker process beside a server
-presence.py      which worker processes run
 """

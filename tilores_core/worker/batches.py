@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +77,8 @@ async def build_batch(
             no_plugins=no_plugins,
             disable=disable,
         )
-        backend = _backend(await build_executor(host, name), engine, plan.concurrency, stack or ExitStack())
+        built = await asyncio.to_thread(host.build, EXECUTOR, name)  # it may connect to a cluster
+        backend = _backend(built, engine, plan.concurrency, stack or ExitStack())
     return Batch(plan, line_processor(services, options), backend=backend)
 
 
@@ -103,11 +104,6 @@ def background_concurrency(services: Services, model: str | None) -> int:
     provider = services.engine.models.resolve(model).partition(":")[0]
     routing = services.host.config.routing
     return background_share(routing.concurrent.get(provider, routing.max_concurrent))
-
-
-async def build_executor(host: PluginHost, name: str) -> Executor:
-    """In a thread, since it may connect to a cluster; closed with the host. Raises `ConfigError`, `PluginError`."""
-    return await asyncio.to_thread(host.build, EXECUTOR, name)
 
 
 def _outside_executor(host: PluginHost) -> str:
@@ -138,12 +134,8 @@ class BatchRun:
         self._metrics = metrics
 
     async def run(self) -> None:
-        ended = None if self._metrics is None else self._metrics.batches.begin(self.totals)
-        try:
+        with nullcontext() if self._metrics is None else self._metrics.batches.running(self.totals):
             await self._batch.run()
-        finally:
-            if ended is not None:
-                ended()
 
     def totals(self) -> dict[str, float]:
         return self._batch.totals.plain()

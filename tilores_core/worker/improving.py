@@ -19,7 +19,8 @@ from tilores_core.improve.journal import CycleBudget, ModelReply
 from tilores_core.improve.learning import choose_strategy
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.improve.parts import CycleParts, CycleRequest
-from tilores_core.metrics.collectors import healing_samples
+from tilores_core.metrics import catalogue
+from tilores_core.metrics.family import samples_of
 from tilores_core.quality.evaluation import default_models
 from tilores_core.quality.evaluation.plan import price_of
 from tilores_core.services import Services
@@ -225,5 +226,5 @@ async def run_healing(services: Services) -> None:
         return
     healing = build_healing(services)
     if services.metrics is not None:
-        services.metrics.watch(lambda: healing_samples(healing.counted))
+        services.metrics.watch(lambda: samples_of(catalogue.HEALING_EPISODES, healing.counted))
     await healing.run()

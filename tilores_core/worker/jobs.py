@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
@@ -31,10 +31,6 @@ from tilores_core.worker.batches import batch_start
 from tilores_core.worker.evaluating import run_evaluations
 from tilores_core.worker.improving import run_healing, run_triggered
 from tilores_core.worker.prewarming import build_prewarming
-
-if TYPE_CHECKING:
-    from tilores_core.services import Services
-
 
 log = structlog.get_logger(part="worker")
 

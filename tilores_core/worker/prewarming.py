@@ -37,14 +37,11 @@ def build_prewarming(
     `entries`: where warmed entries are noted; None for the memory of this process. `follows`: whether `start` follows
     the plan's schedule.
     """
-    config = services.host.config
     return Prewarming(
         engine=services.engine,
         cache=services.cache,
         source=services.source,
-        source_name=config.use.source,
-        cache_table=config.cache,
-        chat_table=config.chat,
+        config=services.host.config,
         decoders=request_decoders(services.locale),
         plan=plan,
         leases=choose_leases(services.environment.database_url, services.cache, services.store) if follows else None,

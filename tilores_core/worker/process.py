@@ -67,7 +67,7 @@ def run_worker(
             await _work(environment, loaded, no_plugins, disable, metrics_folder, over)
         log.info("worker.ended", pid=os.getpid())
 
-    with present(environment.data_dir, restarts=restarts), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with present(environment.data_dir, restarts=restarts), asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(main())
 
 
@@ -174,7 +174,8 @@ def _watch_parent(loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> N
         loop.call_soon_threadsafe(end)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's where it is installed; None for asyncio's own."""
     try:
         import uvloop
     except ImportError:

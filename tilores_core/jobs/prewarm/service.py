@@ -22,7 +22,7 @@ from tilores_core.jobs.prewarm.schedule import Leases, check_schedule, follow, l
 from tilores_core.jobs.prewarm.stats import HourlyBudget, WarmStats
 from tilores_core.jobs.prewarm.warmer import Warmer
 from tilores_core.resilience import cancel_tasks
-from tilores_core.settings import CacheTable, ChatTable
+from tilores_core.settings import Config
 from tilores_core.settings.nearest import suggest
 
 log = structlog.get_logger(part="prewarm")
@@ -47,9 +47,7 @@ class Prewarming:
         engine: ChatEngine,
         cache: TieredCache,
         source: CustomerSource,
-        source_name: str,
-        cache_table: CacheTable,
-        chat_table: ChatTable,
+        config: Config,
         decoders: RequestDecoders,
         plan: WarmPlan,
         leases: Leases | None = None,
@@ -65,15 +63,7 @@ class Prewarming:
         self._check_models(plan)
         self.entries = entries or WarmedEntries(cache, engine.watched_hits, most_pinned=plan.memory_entries)
         self.budget = HourlyBudget(calls=plan.budget.calls_per_hour, cost=plan.budget.cost_per_hour)
-        self._warmer = Warmer(
-            engine=engine,
-            source=source,
-            source_name=source_name,
-            table=cache_table,
-            entries=self.entries,
-            source_seconds=chat_table.source_seconds,
-            seconds=chat_table.deadline_seconds,
-        )
+        self._warmer = Warmer(engine=engine, source=source, config=config, entries=self.entries)
         self._pool = WorkerPool(plan.concurrency)
         self._list_runs = ListRuns(self._warmer, self._pool)
         self.calls = CallWarming(warmer=self._warmer, budget=self.budget, plan=plan.calls, locale=decoders.locale)

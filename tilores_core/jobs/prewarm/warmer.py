@@ -33,7 +33,7 @@ from tilores_core.jobs.prewarm.entries import WarmedEntries
 from tilores_core.jobs.prewarm.plan import OpeningQuestion
 from tilores_core.jobs.prewarm.publish import PublishedEntries
 from tilores_core.jobs.prewarm.stats import HourlyBudget, WarmStats
-from tilores_core.settings import CacheTable
+from tilores_core.settings import Config
 from tilores_core.spectrums import classify
 
 log = structlog.get_logger(part="prewarm")
@@ -59,29 +59,23 @@ class WarmTask:
 
 
 class Warmer:
-    """Answers the opening questions of one customer so that they are in the cache.
-
-    `source_seconds`, `seconds`: the longest one search, and one question, may take.
-    """
+    """Answers the opening questions of one customer so that they are in the cache."""
 
     def __init__(
         self,
         *,
         engine: ChatEngine,
         source: CustomerSource,
-        source_name: str,
-        table: CacheTable,
+        config: Config,
         entries: WarmedEntries | PublishedEntries,
-        source_seconds: float,
-        seconds: float,
     ) -> None:
         self._engine = engine
         self._source = source
-        self._source_name = source_name
-        self._table = table
+        self._source_name = config.use.source
+        self._table = config.cache
         self._entries = entries
-        self._source_seconds = source_seconds
-        self._seconds = seconds
+        self._source_seconds = config.chat.source_seconds
+        self._seconds = config.chat.deadline_seconds
 
     @property
     def shortest_life(self) -> float:
