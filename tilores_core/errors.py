@@ -10,6 +10,7 @@
     │   │   ├── UnknownNameError            nothing has the name that it gives
     │   │   ├── ConflictError               it does not fit what is there by now
     │   │   ├── UnsupportedParameterError   the chosen model cannot do that
+    │   │   ├── UnsupportedEncodingError    the body is compressed in another way than by gzip
     │   │   └── ContextTooLongError         the prompt does not fit the model
     │   ├── UnknownModelError
     │   ├── AuthenticationError     no key, or a wrong one
@@ -103,6 +104,10 @@ class InvalidRequestError(RequestError):
     def __init__(self, message: str, *, param: str | None = None, fix: str | None = None) -> None:
         super().__init__(message, fix=fix)
         self.param = param
+
+
+class UnsupportedEncodingError(InvalidRequestError):
+    """The body is compressed in a way that is not understood here."""
 
 
 class UnknownNameError(InvalidRequestError):

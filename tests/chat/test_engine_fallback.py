@@ -86,6 +86,7 @@ async def test_the_chain_is_tried_in_order(chain: Chain, streamed: bool) -> None
         ProviderRateLimitedError("slow down", provider="one"),
         ProviderAuthError("no key", provider="one"),
         ProviderError("odd", provider="one"),
+        UnknownModelError("the provider has retired it"),
         RuntimeError("something of the SDK's"),
     ],
     ids=lambda error: type(error).__name__,
@@ -105,7 +106,6 @@ async def test_another_may_do_better(chain: Chain, streamed: bool, error: Except
         InvalidRequestError("wrong", param="messages"),
         UnsupportedParameterError("cannot", param="tools"),
         ContextTooLongError("too long"),
-        UnknownModelError("gone"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -113,6 +113,14 @@ async def test_another_would_only_hide_it(chain: Chain, streamed: bool, error: E
     chain.one.enqueue(error)
     with pytest.raises(type(error)):
         await get(chain, streamed)
+    assert chain.tried == (1, 0, 0)
+
+
+@both_ways
+async def test_a_name_that_the_caller_made_up_is_the_callers_to_mend(chain: Chain, streamed: bool) -> None:
+    chain.one.enqueue(UnknownModelError("gone"))
+    with pytest.raises(UnknownModelError):
+        await get(chain, streamed, model="one:typo")
     assert chain.tried == (1, 0, 0)
 
 
@@ -127,7 +135,7 @@ async def test_what_the_provider_makes_of_its_own_error_is_raised(
     monkeypatch.setattr(chain.one, "map_error", lambda error: gone)
     chain.one.enqueue(VendorError("404"))
     with pytest.raises(UnknownModelError) as caught:
-        await chain.ask()
+        await chain.ask(model="one:new")
     assert isinstance(caught.value.__cause__, VendorError)
 
 

@@ -18,6 +18,7 @@ CASES: tuple[tuple[str, Exception], ...] = (
     ("the key may not do that", errors.PermissionDeniedError("text")),
     ("there is no such model", errors.UnknownModelError("text")),
     ("the body is larger than `max_body_bytes`", errors.PayloadTooLargeError("text")),
+    ("the body is compressed, and not by gzip or deflate", errors.UnsupportedEncodingError("text")),
     ("more than `TILORES_RATE_LIMIT` with this key", errors.RateLimitedError("text", retry_after=1)),
     ("more than `max_concurrent` at once", errors.OverloadedError("text", retry_after=1)),
     ("the customer source does not answer", errors.SourceUnavailableError("text", retry_after=1)),

@@ -647,5 +647,11 @@ case(
     stream({"choices": [{"index": 0, "message": {"content": "It is "}}]}, chunk("forty.", "stop")),
     None,
 )
+for key in ("provider", "result", "data", "response"):
+    case(
+        f"within {key}",
+        stream(*({"id": None, "choices": None, key: event} for event in ANSWER)),
+        reply({"id": None, "choices": None, key: whole()}),
+    )
 case("cloudflare wrap", stream({"response": "x"}), reply({"result": {"response": "x"}, "success": True}), want=FAILS)
 case("whitespace answer", stream(chunk(" \n"), STOP), reply(whole(content=" \n")), want=FAILS)

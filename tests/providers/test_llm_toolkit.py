@@ -98,6 +98,10 @@ def test_what_cannot_be_taken_is_named(name: str, value: Any, says: str) -> None
 
 
 def test_what_changes_nothing_is_left_out() -> None:
+    assert (
+        taken({"top_k": 0, "min_p": 0, "repetition_penalty": 1.0, "enable_thinking": False, "ignore_eos": False})
+        == {}
+    )
     assert taken({"presence_penalty": 0, "top_p": 1.0, "n": 1, "user": "u", "parallel_tool_calls": True}) == {}
 
 

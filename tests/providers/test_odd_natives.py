@@ -65,6 +65,19 @@ ANTHROPIC: dict[str, tuple[bytes, Any]] = {
     "cut off": (claude(said("It is forty."), stop=False), FAILS),
     "two calls": (claude(used(1, caller={"type": "direct"}), used(2), reason="tool_use"), CALLS),
     "nothing": (claude(), FAILS),
+    "text where it begins, and once more": (
+        claude(
+            [
+                {"type": "text", "text": "It "},
+                *({"type": "text_delta", "text": text} for text in ("It is ", "forty.")),
+            ]
+        ),
+        OK,
+    ),
+    "text where it begins": (
+        claude([{"type": "text", "text": "It is "}, {"type": "text_delta", "text": "forty."}]),
+        OK,
+    ),
 }
 
 

@@ -157,6 +157,23 @@ async def test_stream_with_events_that_carry_nothing_is_an_answer(
     assert said.usage == Usage(input_tokens=9, output_tokens=4)
 
 
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"prompt_tokens_details": {"cached_tokens": 7}, "completion_tokens_details": {"reasoning_tokens": 3}},
+        {"prompt_cache_hit_tokens": 7, "completion_tokens_details": {"reasoning_tokens": 3}},
+        {"cached_tokens": 7, "prompt_tokens_details": None, "completion_tokens_details": {"reasoning_tokens": "3"}},
+    ],
+    ids=["openai", "deepseek", "moonshot"],
+)
+async def test_tokens_that_were_cached_or_thoughts_are_known(
+    upstream: Upstream, provider: CompatibleProvider, details: dict[str, Any]
+) -> None:
+    upstream.events(says("Forty.", "stop"), {"choices": [], "usage": {**USED["usage"], **details}})
+    said = await streamed(provider)
+    assert said.usage == Usage(input_tokens=9, output_tokens=4, cached_tokens=7, reasoning_tokens=3)
+
+
 async def test_halves_of_a_character_in_two_events_are_joined(
     upstream: Upstream, provider: CompatibleProvider
 ) -> None:

@@ -157,3 +157,12 @@ async def test_instance_that_takes_fewer_stop_strings_refuses_more(upstream: Fak
     with pytest.raises(UnsupportedParameterError, match="at most 1"):
         provider.chat_model("desk/org/small", {"stop": ["a", "b"]})
     await provider.aclose()
+
+
+async def test_what_servers_of_open_models_take_goes_out_as_it_came(upstream: FakeUpstream) -> None:
+    provider = CompatibleProvider(Settings(instances={"desk": instance(upstream)}))
+    given = {"top_k": 20, "min_p": 0.1, "chat_template_kwargs": {"enable_thinking": False}, "guided_choice": ["yes"]}
+    await ask(provider, "desk/m", parameters=given)
+    sent = upstream.requests[-1].body
+    assert {name: sent.get(name) for name in given} == given
+    await provider.aclose()

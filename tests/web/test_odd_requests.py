@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -36,3 +38,21 @@ async def test_half_a_character_and_a_byte_order_mark_are_taken(app: TestApp, pa
         assert (await app.http.post(path, content=sent)).status_code == 200
     broken = await app.http.post(path, content=body[:-1])
     assert broken.status_code in (400, 422)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/invoke"])
+async def test_compressed_body_is_read_or_refused_by_the_name_of_its_header(app: TestApp, path: str) -> None:
+    body = json.dumps(ASK if path.startswith("/v1") else {"input": "Say hi"}).encode()
+
+    async def status(sent: bytes, encoding: str) -> int:
+        reply = await app.http.post(path, content=sent, headers={"Content-Encoding": encoding})
+        assert reply.is_success or "body" in reply.text
+        return reply.status_code
+
+    for encoding, sent in (("gzip", gzip.compress(body)), ("deflate", zlib.compress(body)), ("identity", body)):
+        assert await status(sent, encoding) == 200
+    assert await status(body, "br") == 415
+    for broken in (body, gzip.compress(body)[:-9], gzip.compress(body) * 2):
+        assert await status(broken, "gzip") in (400, 422)
+    assert await status(gzip.compress(b" " * 4_000_000 + body), "gzip") == 413

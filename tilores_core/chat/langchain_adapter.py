@@ -142,12 +142,7 @@ def _add_usage(known: Usage | None, counted: Usage | None) -> Usage | None:
     if known is None or counted is None:
         return counted or known
     total = counted.input_tokens >= known.input_tokens > 0 and counted.output_tokens >= known.output_tokens
-    if total:
-        return counted
-    return Usage(
-        input_tokens=known.input_tokens + counted.input_tokens,
-        output_tokens=known.output_tokens + counted.output_tokens,
-    )
+    return counted if total else known + counted
 
 
 def _write_arguments(arguments: Mapping[str, Any]) -> str:
@@ -243,7 +238,14 @@ def _usage(message: AIMessage) -> Usage | None:
     counted = message.usage_metadata
     if not counted:
         return None
-    return Usage(input_tokens=counted["input_tokens"], output_tokens=counted["output_tokens"])
+    given: Mapping[str, Any] = counted.get("input_token_details") or {}
+    said: Mapping[str, Any] = counted.get("output_token_details") or {}
+    return Usage(
+        input_tokens=counted["input_tokens"],
+        output_tokens=counted["output_tokens"],
+        cached_tokens=given.get("cache_read") or 0,
+        reasoning_tokens=said.get("reasoning") or 0,
+    )
 
 
 def _end_reason(message: AIMessage, info: Mapping[str, Any]) -> str:

@@ -109,9 +109,11 @@ class Models:
 
     def display_name(self, name: str) -> str:
         """A full name as logs and traces may hold it: callers choose the names of unlisted models freely."""
-        if name in self._listed or name == self.default or name in self.fallbacks:
-            return name
-        return f"{name.partition(':')[0]}:other"
+        return name if self.is_offered(name) else f"{name.partition(':')[0]}:other"
+
+    def is_offered(self, name: str) -> bool:
+        """Is a full name the operator's: listed, or in `[use]`?"""
+        return name in self._listed or name == self.default or name in self.fallbacks
 
     @property
     def providers(self) -> Collection[str]:

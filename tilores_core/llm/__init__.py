@@ -41,12 +41,14 @@ from tilores_core.llm.failures import (
 from tilores_core.llm.mapping import error_of as error_of, map_failure as map_failure
 from tilores_core.llm.openai_protocol import (
     OPENAI_FIELDS as OPENAI_FIELDS,
+    SERVER_FIELDS as SERVER_FIELDS,
     OpenAIProtocolProvider as OpenAIProtocolProvider,
 )
 from tilores_core.llm.parameters import (
     Field as Field,
     Fields as Fields,
     in_model_kwargs as in_model_kwargs,
+    positive_top_k as positive_top_k,
     temperature_up_to_one as temperature_up_to_one,
     translate as translate,
 )

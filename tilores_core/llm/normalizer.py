@@ -246,6 +246,8 @@ class Normalizer:
             else Usage(
                 input_tokens=max(known.input_tokens, usage.input_tokens),
                 output_tokens=max(known.output_tokens, usage.output_tokens),
+                cached_tokens=max(known.cached_tokens, usage.cached_tokens),
+                reasoning_tokens=max(known.reasoning_tokens, usage.reasoning_tokens),
             )
         )
 

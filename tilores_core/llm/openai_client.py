@@ -18,6 +18,7 @@ _LONGEST_REPLY: Final = 4 * LONGEST_EVENT
 _LONGEST_ERROR: Final = 64 * 1024
 _DONE: Final = b"[DONE]"
 _STATE: Final = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
+_AROUND: Final = ("provider", "result", "data", "response")  # where the reply stands that has no choices itself
 _NO_STATE: Final[Mapping[str, Any]] = {}
 
 ReadEvent = Callable[[dict[str, Any]], None]
@@ -196,9 +197,14 @@ def _usage(counted: Any) -> tuple[Usage | None, float | None]:
     if not isinstance(counted, dict):
         return None, None
     cost = counted.get("cost")
+    given, said = counted.get("prompt_tokens_details"), counted.get("completion_tokens_details")
+    cached = given.get("cached_tokens") if isinstance(given, dict) else None
     usage = Usage(
         input_tokens=_count(counted.get("prompt_tokens") or counted.get("input_tokens")),
         output_tokens=_count(counted.get("completion_tokens") or counted.get("output_tokens")),
+        # DeepSeek's and Moonshot's names.
+        cached_tokens=_count(cached or counted.get("prompt_cache_hit_tokens") or counted.get("cached_tokens")),
+        reasoning_tokens=_count(said.get("reasoning_tokens")) if isinstance(said, dict) else 0,
     )
     return usage, float(cost) if isinstance(cost, (int, float)) else None
 
@@ -211,8 +217,15 @@ def _count(value: Any) -> int:
 
 
 def _unwrap(reply: Any) -> Any:
-    """Google's servers send an object, most of all an error, in a list."""
-    return (reply[0] if reply else {}) if isinstance(reply, list) else reply
+    """Google's servers send an object, most of all an error, in a list; OpenRouter, now and then, and some gateways
+    send it within another one."""
+    if isinstance(reply, list):
+        reply = reply[0] if reply else {}
+    if isinstance(reply, dict) and not reply.get("choices"):
+        for key in _AROUND:
+            if isinstance(inner := reply.get(key), dict) and inner.get("choices"):
+                return inner
+    return reply
 
 
 def _error_of(event: Any) -> Mapping[str, Any] | None:

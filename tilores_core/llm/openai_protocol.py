@@ -15,7 +15,7 @@ from tilores_core.errors import InvalidRequestError
 from tilores_core.llm.catalogue import Catalogue, ModelData
 from tilores_core.llm.http_address import HttpAddress
 from tilores_core.llm.openai_client import OpenAIClient
-from tilores_core.llm.parameters import Field, Fields
+from tilores_core.llm.parameters import SERVER_PARAMETERS, Field, Fields
 from tilores_core.llm.provider import ChatProvider
 from tilores_core.llm.settings import ProviderSettings
 from tilores_core.llm.transport import library_of
@@ -43,6 +43,9 @@ OPENAI_FIELDS: Final[Mapping[str, Field]] = {
     )
 }
 """The protocol's parameters, each under its own name."""
+
+SERVER_FIELDS: Final[Mapping[str, Field]] = {**OPENAI_FIELDS, **{name: name for name in SERVER_PARAMETERS}}
+"""Those of OpenAI's protocol and of servers of open models."""
 
 _NO_NAME: Final = re.compile(r"[\s<|\\/>]+")  # what OpenAI takes in no name
 _USAGE_TOO: Final = {"include_usage": True}

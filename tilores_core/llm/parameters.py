@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tilores_core.contracts import ModelInfo
@@ -15,20 +15,33 @@ from the value. Mappings that several parameters put under one name (`model_kwar
 
 Fields = Mapping[str, Field]
 """Which parameters a provider takes, by OpenAI's names: temperature, top_p, max_tokens, stop, seed, presence_penalty,
-frequency_penalty, logit_bias, reasoning_effort, response_format, tools, tool_choice, parallel_tool_calls."""
+frequency_penalty, logit_bias, reasoning_effort, response_format, tools, tool_choice, parallel_tool_calls, and
+`SERVER_PARAMETERS`."""
 
-# What a model does anyhow: no reason to refuse a request, where it cannot be said to the model.
-_AS_USUAL: Final[Mapping[str, Any]] = {
-    "temperature": 1,
-    "top_p": 1,
-    "presence_penalty": 0,
-    "frequency_penalty": 0,
-    "n": 1,
-    "logprobs": False,
-    "logit_bias": {},
-    "parallel_tool_calls": True,
-    "tool_choice": "auto",
-    "response_format": {"type": "text"},
+SERVER_PARAMETERS: Final = (
+    *("top_k", "min_p", "top_a", "typical_p", "repetition_penalty", "length_penalty", "min_tokens", "ignore_eos"),
+    *("stop_token_ids", "bad_words", "enable_thinking", "thinking_budget", "thinking", "reasoning"),
+    *("chat_template_kwargs", "structured_outputs", "guided_json", "guided_choice", "guided_regex", "guided_grammar"),
+    "grammar",
+)
+"""Parameters that OpenAI does not have, and servers of open models that speak its protocol do (vLLM, SGLang,
+llama.cpp, OpenRouter, DashScope)."""
+
+# What a model does anyhow: no reason to refuse a request, where it cannot be said to the model. Whether it thinks is
+# not heard: thoughts are no part of an answer.
+_AS_USUAL: Final[Mapping[str, Sequence[Any]]] = {
+    **dict.fromkeys(("temperature", "top_p", "n", "typical_p", "repetition_penalty", "length_penalty"), (1,)),
+    **dict.fromkeys(("presence_penalty", "frequency_penalty", "min_p", "top_a", "min_tokens"), (0,)),
+    **dict.fromkeys(("logprobs", "ignore_eos", "enable_thinking"), (False,)),
+    **dict.fromkeys(("logit_bias", "chat_template_kwargs"), ({},)),
+    **dict.fromkeys(("stop_token_ids", "bad_words"), ([],)),
+    "top_k": (0, -1),
+    "thinking_budget": (0,),
+    "thinking": (False, {"type": "disabled"}),
+    "reasoning": ({}, {"enabled": False}, {"exclude": True}),
+    "parallel_tool_calls": (True,),
+    "tool_choice": ("auto",),
+    "response_format": ({"type": "text"},),
 }
 # They shape no answer, so nobody misses them.
 _SHAPELESS: Final = frozenset({"user", "metadata", "store"})
@@ -43,6 +56,11 @@ def in_model_kwargs(name: str, of: str = "model_kwargs") -> Field:
         return {of: {name: value}}
 
     return place
+
+
+def positive_top_k(value: int, model: ModelData) -> Mapping[str, Any]:
+    """`top_k` of a provider that takes none below 1, where others say 0 or -1 for all tokens."""
+    return {"top_k": value} if value > 0 else {}
 
 
 def temperature_up_to_one(provider: str) -> Field:
@@ -77,7 +95,7 @@ def translate(
             problem = f"{provider} takes at most {max_stops} stop strings"
         if problem is None:
             _add(fields, takes[name], value, model)
-        elif name not in _SHAPELESS and not (name in _AS_USUAL and value == _AS_USUAL[name]):
+        elif name not in _SHAPELESS and value not in _AS_USUAL.get(name, ()):
             raise UnsupportedParameterError(problem, param=name[:100], fix="leave it out, or choose another model")
     return fields
 

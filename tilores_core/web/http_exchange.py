@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import orjson
 
 from tilores_core.contracts import DEFAULT_CALLER, Caller, Turn
-from tilores_core.errors import PayloadTooLargeError
+from tilores_core.errors import InvalidRequestError, PayloadTooLargeError, UnsupportedEncodingError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,6 +26,7 @@ _LONGEST_PATH = 80
 _BOM = b"\xef\xbb\xbf"  # as PowerShell writes it
 _CONFIG_HASH = re.compile(r"(?<=^/chat/c/)[^/]*")
 _WATCH_AFTER_SECONDS = 0.05
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 _JSON: Header = (b"content-type", b"application/json")
 _SSE: Header = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -82,7 +84,8 @@ class HttpExchange:
         return path if len(path) <= _LONGEST_PATH and path.isprintable() else ascii(path[:_LONGEST_PATH])
 
     async def body(self, limit: int) -> bytes:
-        """The whole body. Raises `PayloadTooLargeError` beyond `limit` bytes, `ClientGoneError`."""
+        """The whole body, uncompressed. Raises `PayloadTooLargeError` beyond `limit` bytes, `ClientGoneError`,
+        `InvalidRequestError` for one that cannot be uncompressed."""
         declared = self.headers.get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > limit:
             raise _too_large(limit)
@@ -97,7 +100,10 @@ class HttpExchange:
             if size > limit:
                 raise _too_large(limit)
             if not message.get("more_body"):
-                return (part if not parts else b"".join((*parts, part))).removeprefix(_BOM)
+                whole = part if not parts else b"".join((*parts, part))
+                if (encoding := self.headers.get(b"content-encoding")) is not None:
+                    whole = _uncompress(whole, encoding, limit)
+                return whole.removeprefix(_BOM)
             parts.append(part)
 
     async def reply_bytes(self, status: int, body: bytes, *headers: Header) -> None:
@@ -193,6 +199,32 @@ class HttpExchange:
 
 def _plain_error(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
     return 500, {"detail": "Internal Server Error"}, {}
+
+
+def _uncompress(body: bytes, encoding: bytes, limit: int) -> bytes:
+    name = encoding.strip().lower()
+    if name in (b"", b"identity"):
+        return body
+    if name not in (b"gzip", b"x-gzip", b"deflate"):
+        raise UnsupportedEncodingError(
+            "the body's Content-Encoding is not understood",
+            param="Content-Encoding",
+            fix="compress with gzip, or send it without Content-Encoding",
+        )
+    reader = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        whole = reader.decompress(body, limit + 1)
+    except zlib.error:
+        whole = b""
+    if len(whole) > limit:
+        raise _too_large(limit)
+    if not reader.eof or reader.unused_data:
+        raise InvalidRequestError(
+            "the body is not what its Content-Encoding says",
+            param="Content-Encoding",
+            fix="compress it, or send it without Content-Encoding",
+        )
+    return whole
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:

@@ -23,6 +23,7 @@ from tilores_core.errors import (
     UnknownModelError,
     UnknownNameError,
     UnstorableTextError,
+    UnsupportedEncodingError,
 )
 
 Responses = dict[int | str, dict[str, Any]]
@@ -71,6 +72,7 @@ _STATUS = (
     (ConflictError, 409),
     (UnknownModelError, 422),
     (UnknownNameError, 404),
+    (UnsupportedEncodingError, 415),
     (InvalidRequestError, 422),
     (RateLimitedError, 429),
     (UnstorableTextError, 422),

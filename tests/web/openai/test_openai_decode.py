@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any, get_args, get_type_hints
 
 import orjson
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tilores_core.errors import InvalidRequestError
+from tilores_core.llm.parameters import SERVER_PARAMETERS
 from tilores_core.settings import ChatTable
-from tilores_core.web.openai.body import CompletionBody
+from tilores_core.web.openai.body import CompletionBody, ServerParameters
 from tilores_core.web.openai.decode import CompletionRequest, decode_completion
 
 USER = {"role": "user", "content": "What is Edwina Hawthorne's credit score?"}
@@ -79,7 +81,7 @@ def test_null_means_absent_for_every_optional_field() -> None:
 
 def test_unknown_keys_are_ignored_in_the_body_and_in_messages() -> None:
     message = {**USER, "attachments": [], "cache_control": {"type": "ephemeral"}, "id": 7}
-    assert decode(messages=[message], reasoning={"effort": 1}, store=True, functions=[]) == decode()
+    assert decode(messages=[message], chat_id="7", provider={"order": []}, store=True, functions=[]) == decode()
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b'"text"', b"1", b"\xff", b'{"a":NaN}', b"[" * 5000])
@@ -434,6 +436,53 @@ def test_verbosity_is_passed_on_unless_it_is_the_default() -> None:
     assert decode(verbosity="low").chat.parameters == {"verbosity": "low"}
 
 
+GIVEN = {
+    "top_k": 20,
+    "min_p": 0.1,
+    "top_a": 0.1,
+    "typical_p": 0.5,
+    "repetition_penalty": 1.1,
+    "length_penalty": 0.5,
+    "min_tokens": 3,
+    "ignore_eos": True,
+    "stop_token_ids": [2],
+    "bad_words": ["x"],
+    "enable_thinking": False,
+    "thinking_budget": 128,
+    "thinking": {"type": "enabled"},
+    "reasoning": {"max_tokens": 9},
+    "chat_template_kwargs": {"enable_thinking": False},
+    "structured_outputs": {"choice": ["yes"]},
+    "guided_json": {"type": "object"},
+    "guided_choice": ["yes"],
+    "guided_regex": "y",
+    "guided_grammar": "g",
+    "grammar": "root",
+}
+
+
+def test_what_servers_of_open_models_take_is_passed_on_also_within_extra_body() -> None:
+    assert set(GIVEN) == set(SERVER_PARAMETERS) == set(ServerParameters.__struct_fields__)
+    assert decode(**GIVEN).chat.parameters == decode(extra_body=GIVEN).chat.parameters == GIVEN
+    assert decode(top_k=1, extra_body={"top_k": 2}).chat.parameters == {"top_k": 2}
+    assert decode(**dict.fromkeys(GIVEN), extra_body={}) == decode()
+    assert decode(reasoning={"effort": "low"}).chat.parameters == {"reasoning_effort": "low"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"extra_body": {"repitition_penalty": 1.1}}, "extra_body.repitition_penalty"),
+        ({"extra_body": {"min_p": 2}}, "extra_body.min_p"),
+        ({"top_k": "many"}, "top_k"),
+        ({"enable_search": True}, "enable_search"),
+        ({"chat_template_kwargs": {"a": json.loads("[" * 200 + "]" * 200)}}, "chat_template_kwargs"),
+    ],
+)
+def test_wrong_or_unknown_parameter_of_a_server_is_named(fields: dict[str, Any], param: str) -> None:
+    assert refuse(**fields) == param
+
+
 _HINT = "changes no answer"
 _REFUSED = "refused unless it asks for nothing"
 KEYS: dict[str, str] = {
@@ -454,6 +503,7 @@ def test_every_key_of_the_sdks_request_has_a_decision() -> None:
     known = set(get_type_hints(CompletionCreateParamsStreaming))
     assert known - KEYS.keys() == set(), "decide what these come to"
     decided = {field for field in CompletionBody.__struct_fields__ if field != "config"}
+    decided -= {*SERVER_PARAMETERS, "extra_body", "enable_search", "search_parameters"}
     assert {key for key, decision in KEYS.items() if decision.startswith(("used", "passed", "refused"))} == decided
 
 

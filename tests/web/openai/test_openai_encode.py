@@ -5,9 +5,11 @@ from typing import Any
 
 import orjson
 import pytest
+from openai.types import CompletionUsage
 
 from tilores_core.contracts import Answer, CustomerChoice, CustomerOutcome, FinishReason, ModelInfo, Usage
 from tilores_core.errors import UnknownModelError
+from tilores_core.web.langserve.encode import usage_metadata
 from tilores_core.web.openai.encode import completion_template, find_model, model_body, models_body
 from tilores_core.web.response_template import ReplyValues
 
@@ -58,6 +60,16 @@ def test_a_completion_whole() -> None:
             "cost": 0.0,
         },
     }
+
+
+def test_tokens_that_were_cached_or_thoughts_are_told_in_both_protocols() -> None:
+    usage = Usage(input_tokens=10, output_tokens=5, cached_tokens=8, reasoning_tokens=2)
+    said = body(replace(ANSWER, usage=usage))["usage"]
+    assert CompletionUsage.model_validate(said).prompt_tokens_details.cached_tokens == 8  # type: ignore[union-attr]
+    assert said["completion_tokens_details"] == {"reasoning_tokens": 2}
+    metadata = usage_metadata(usage)
+    assert metadata["input_token_details"] == {"cache_read": 8}
+    assert metadata["output_token_details"] == {"reasoning": 2}
 
 
 def test_several_customers_are_told_apart() -> None:

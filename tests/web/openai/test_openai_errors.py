@@ -19,6 +19,7 @@ TABLE = [
     (errors.AuthenticationError("x"), 401, INVALID, None, "invalid_api_key", {"WWW-Authenticate": "Bearer"}),
     (errors.PermissionDeniedError("x"), 403, INVALID, None, None, {}),
     (errors.PayloadTooLargeError("x"), 413, INVALID, None, None, {}),
+    (errors.UnsupportedEncodingError("x", param="Content-Encoding"), 415, INVALID, "Content-Encoding", None, {}),
     (
         errors.RateLimitedError("x", retry_after=2.1),
         429,

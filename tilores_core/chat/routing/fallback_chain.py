@@ -27,6 +27,7 @@ from tilores_core.errors import (
     ProviderQuotaError,
     ProviderUnavailableError,
     RequestError,
+    UnknownModelError,
 )
 from tilores_core.llm.normalizer import Completion
 from tilores_core.llm.parts import check_parts
@@ -39,6 +40,9 @@ CONTINUE = (
     "word you write is the one that follows its last word. Repeat nothing of it, do not greet, and do not mention "
     "the interruption."
 )
+
+_OPERATORS = (ProviderAuthError, ProviderQuotaError, UnknownModelError)
+"""What the operator has to mend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +135,11 @@ class FallbackChain:
                 return None  # the next one may
             except FailedAttemptError as failed:
                 shown, error = self.context.models.display_name(name), type(failed.error).__name__
-                if isinstance(failed.error, RequestError):  # the caller's to mend
+                operators = isinstance(failed.error, _OPERATORS) and failed.verdict.elsewhere
+                if isinstance(failed.error, RequestError) and not operators:  # the caller's to mend
                     log.info("model.call_failed", model=shown, error=error, begun=failed.begun)
                 else:
-                    fix = (
-                        failed.error.fix if isinstance(failed.error, ProviderAuthError | ProviderQuotaError) else None
-                    )
-                    extra = {"fix": fix} if fix else {}
+                    extra = {"fix": failed.error.fix} if operators and failed.error.fix else {}
                     log.warning("model.call_failed", model=shown, error=error, begun=failed.begun, **extra)
                 if start == "continued" and isinstance(failed.error, RequestError):
                     pause: float | None = 0.0  # it takes no half answer: ask it anew

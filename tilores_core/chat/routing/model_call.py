@@ -95,7 +95,8 @@ class ModelCall:
         except Exception as failure:
             mapped, timed_out = self._map_error(failure)
             error = mapped
-            verdict = judge(mapped, timed_out=timed_out, is_fallback=self.is_fallback)
+            offered = self.models.is_offered(self.model)
+            verdict = judge(mapped, timed_out=timed_out, is_fallback=self.is_fallback, offered=offered)
             # A key that is missing here, or a request that cannot be built, says nothing of the model.
             if called and (verdict.counts or (isinstance(mapped, DeadlineExceededError) and not heard)):
                 self.permit.failed(certain=verdict.certain)

@@ -14,6 +14,7 @@ from tilores_core.errors import (
     ProviderRateLimitedError,
     ProviderUnavailableError,
     RequestError,
+    UnknownModelError,
 )
 
 
@@ -50,9 +51,10 @@ _ONCE_MORE = Verdict(again=True)
 _FAILED = Verdict()
 
 
-def judge(error: Exception, *, timed_out: bool, is_fallback: bool) -> Verdict:
+def judge(error: Exception, *, timed_out: bool, is_fallback: bool, offered: bool = False) -> Verdict:
     """Decide what a failed call means for the next one. `timed_out`: the SDK gave up waiting. `is_fallback`: the
-    model is not the one that was asked for, so that what it cannot take says nothing of the request."""
+    model is not the one that was asked for, so that what it cannot take says nothing of the request. `offered`: it is
+    one of the operator's, so that its name is right."""
     match error:
         case ContentRefusedError():
             return _FINAL  # another model might answer: but to whom is not for us to choose
@@ -70,6 +72,8 @@ def judge(error: Exception, *, timed_out: bool, is_fallback: bool) -> Verdict:
             return _UNABLE
         case ContextTooLongError():
             return _TOO_LONG
+        case UnknownModelError():
+            return _UNABLE if is_fallback or offered else _FINAL
         case RequestError():
             return _UNABLE if is_fallback else _FINAL
     return _FINAL

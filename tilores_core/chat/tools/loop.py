@@ -258,10 +258,7 @@ class _Run:
             spectrum=self._context.spectrum,
         )
         self._only_asked &= model == self._context.model
-        self._usage = Usage(
-            input_tokens=self._usage.input_tokens + said.usage.input_tokens,
-            output_tokens=self._usage.output_tokens + said.usage.output_tokens,
-        )
+        self._usage += said.usage
         cost = self._loop.models.cost_of(model, said)
         self._cost = None if cost is None or self._cost is None else self._cost + cost
         return model, said

@@ -106,12 +106,17 @@ def message_id(run_id: str) -> str:
     return f"run-{run_id}"
 
 
-def usage_metadata(usage: Usage) -> dict[str, int]:
-    return {
+def usage_metadata(usage: Usage) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "total_tokens": usage.total_tokens,
     }
+    if usage.cached_tokens:
+        metadata["input_token_details"] = {"cache_read": usage.cached_tokens}
+    if usage.reasoning_tokens:
+        metadata["output_token_details"] = {"reasoning": usage.reasoning_tokens}
+    return metadata
 
 
 def tool_calls(calls: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

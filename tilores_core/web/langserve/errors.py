@@ -30,6 +30,7 @@ from tilores_core.errors import (
     StoreUnavailableError,
     TiloresError,
     UnknownModelError,
+    UnsupportedEncodingError,
     UnsupportedParameterError,
 )
 
@@ -116,6 +117,7 @@ _STATUS: Final[tuple[tuple[type[TiloresError], int, str], ...]] = (
     (AuthenticationError, 401, ""),
     (PermissionDeniedError, 403, ""),
     (PayloadTooLargeError, 413, ""),
+    (UnsupportedEncodingError, 415, ""),
     (RateLimitedError, 429, ""),
     (OverloadedError, 503, ""),
     (SourceUnavailableError, 503, "The customer data cannot be reached at the moment; try again later"),

@@ -83,6 +83,8 @@ class UsageMetadata(Struct):
     input_tokens: Count
     output_tokens: Count
     total_tokens: Count
+    input_token_details: dict[str, Count] | UnsetType = UNSET
+    output_token_details: dict[str, Count] | UnsetType = UNSET
 
 
 class MatchedCustomer(Struct):

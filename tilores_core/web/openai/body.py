@@ -5,12 +5,13 @@ What each key of the OpenAI SDK's request type comes to is in the decoder's test
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Raw, Struct, field
 
-from tilores_core.web.bodies import FilledText, Identifier, Integer, ShortText
+from tilores_core.web.bodies import Count, FilledText, Identifier, Integer, ShortText
 
+Share = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Stop = Annotated[str, Meta(min_length=1)]
@@ -179,11 +180,37 @@ class Metadata(Struct):
     no_cache: bool | int | str | None = None
 
 
-class ParametersBody(Struct):
+class ServerParameters(Struct):
+    """What servers of open models take beside OpenAI's parameters (`SERVER_PARAMETERS`), also within `extra_body`."""
+
+    top_k: Integer | None = None
+    min_p: Share | None = None
+    top_a: Share | None = None
+    typical_p: Share | None = None
+    repetition_penalty: Annotated[float, Meta(ge=0, le=100)] | None = None
+    length_penalty: float | None = None
+    min_tokens: Count | None = None
+    ignore_eos: bool | None = None
+    stop_token_ids: Annotated[list[Integer], Meta(max_length=1024)] | None = None
+    bad_words: Annotated[list[str], Meta(max_length=1024)] | None = None
+    enable_thinking: bool | None = None
+    thinking_budget: Integer | None = None
+    thinking: bool | dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    structured_outputs: dict[str, Any] | None = None
+    guided_json: str | dict[str, Any] | None = None
+    guided_choice: Annotated[list[str], Meta(max_length=1024)] | None = None
+    guided_regex: str | None = None
+    guided_grammar: str | None = None
+    grammar: str | None = None
+
+
+class ParametersBody(ServerParameters):
     """What shapes the model's answer."""
 
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_p: Share | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     max_tokens: Positive | None = None
@@ -205,6 +232,9 @@ class ParametersBody(Struct):
     modalities: list[str] | None = None
     audio: Raw = field(default_factory=NULL.copy)
     web_search_options: Raw = field(default_factory=NULL.copy)
+    enable_search: bool | None = None
+    search_parameters: dict[str, Any] | None = None
+    extra_body: dict[str, Any] | None = None
 
 
 class CompletionBody(ParametersBody, kw_only=True):

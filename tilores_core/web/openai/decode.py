@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any, Final
 
 import orjson
@@ -12,8 +13,9 @@ from msgspec import Raw
 
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
+from tilores_core.llm.parameters import SERVER_PARAMETERS
 from tilores_core.settings import ChatTable
-from tilores_core.web.bodies import cache_control, flag, identifier, read_json, seconds
+from tilores_core.web.bodies import cache_control, convert, flag, identifier, nests_deeper, read_json, seconds
 from tilores_core.web.openai.body import (
     NULL,
     CompletionBody,
@@ -24,14 +26,19 @@ from tilores_core.web.openai.body import (
     Metadata,
     ParametersBody,
     SchemaFormat,
+    ServerParameters,
     TextFormat,
     ToolChoice,
 )
-from tilores_core.web.openai.messages import KINDS, invalid, open_json, read_messages
+from tilores_core.web.openai.messages import KINDS, MAX_DEPTH, invalid, open_json, read_messages
 from tilores_core.web.request import ChatRequest, check_limits
 
 _PASSED: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "reasoning_effort")
-_UNANSWERABLE: Final = ("logprobs", "top_logprobs", "audio", "web_search_options")
+_UNANSWERABLE: Final = (
+    *("logprobs", "top_logprobs", "audio", "web_search_options", "enable_search", "search_parameters"),
+)
+_servers = attrgetter(*SERVER_PARAMETERS, "extra_body")
+_NONE_OF_THEM: Final = (None,) * (len(SERVER_PARAMETERS) + 1)
 _FIXES: Final = {
     "": "send an object with model and messages",
     "model": "GET /v1/models lists the names",
@@ -127,7 +134,27 @@ def _parameters(body: ParametersBody) -> dict[str, Any]:
     if body.response_format is not None and not isinstance(body.response_format, TextFormat):
         parameters["response_format"] = _response_format(body.response_format)
     _add_tools(body, parameters)
+    if _servers(body) != _NONE_OF_THEM:
+        _add_server_parameters(body, parameters)
     return parameters
+
+
+def _add_server_parameters(body: ParametersBody, parameters: dict[str, Any]) -> None:
+    """What servers of open models understand; a provider that cannot say it to its model refuses it."""
+    within = body.extra_body or {}
+    if unknown := within.keys() - {*SERVER_PARAMETERS}:
+        at = f"extra_body.{min(unknown)[:100]}"
+        raise invalid(at, "is not known here", "send what is OpenAI's in the body itself, and leave out the rest")
+    for given, at in ((body, ""), (convert(ServerParameters, within, "extra_body"), "extra_body.")):
+        for name in SERVER_PARAMETERS:
+            if (value := getattr(given, name)) is not None:
+                if nests_deeper(value, MAX_DEPTH):
+                    raise invalid(f"{at}{name}", f"must not be nested more than {MAX_DEPTH} deep", "send it flatter")
+                parameters[name] = value
+    effort = parameters.get("reasoning", {}).get("effort")
+    if len(parameters.get("reasoning", ())) == 1 and isinstance(effort, str):  # OpenRouter's way to say the same
+        parameters.setdefault("reasoning_effort", effort)
+        del parameters["reasoning"]
 
 
 def _refuse_unanswerable(body: ParametersBody) -> None:

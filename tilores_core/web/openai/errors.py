@@ -26,6 +26,7 @@ from tilores_core.errors import (
     StoreUnavailableError,
     TiloresError,
     UnknownModelError,
+    UnsupportedEncodingError,
 )
 
 ErrorReply = tuple[int, dict[str, Any], dict[str, str]]
@@ -40,7 +41,8 @@ def error_reply(error: Exception) -> ErrorReply:
     """Status, body and headers for any error. One that is not of our tree is not quoted: it may hold anything."""
     if isinstance(error, InvalidRequestError):
         code = "context_length_exceeded" if isinstance(error, ContextTooLongError) else None
-        return 400, _body(_say(error), _INVALID, error.param, code), {}
+        status = 415 if isinstance(error, UnsupportedEncodingError) else 400
+        return status, _body(_say(error), _INVALID, error.param, code), {}
     if isinstance(error, UnknownModelError):
         return 404, _body(_say(error), _INVALID, "model", "model_not_found"), {}
     if isinstance(error, AuthenticationError):

@@ -23,7 +23,7 @@ from tilores_core.web.openai.body import (
     TextPart,
 )
 
-_MAX_DEPTH: Final = 64
+MAX_DEPTH: Final = 64
 KINDS: Final = "use one of text, image_url, input_audio for a part, function for a tool"
 
 
@@ -176,6 +176,6 @@ def open_json(raw: Raw, at: str) -> Any:
         value = orjson.loads(bytes(raw))
     except orjson.JSONDecodeError as error:
         raise invalid(at, f"is not valid JSON: {error.msg}") from None
-    if nests_deeper(value, _MAX_DEPTH):
-        raise invalid(at, f"must not be nested more than {_MAX_DEPTH} deep", "send it flatter")
+    if nests_deeper(value, MAX_DEPTH):
+        raise invalid(at, f"must not be nested more than {MAX_DEPTH} deep", "send it flatter")
     return value

@@ -35,10 +35,20 @@ class Choice(Struct):
     logprobs: None = None
 
 
+class PromptTokens(Struct):
+    cached_tokens: Count
+
+
+class CompletionTokens(Struct):
+    reasoning_tokens: Count
+
+
 class UsageBody(Struct):
     prompt_tokens: Count
     completion_tokens: Count
     total_tokens: Count
+    prompt_tokens_details: PromptTokens | UnsetType = UNSET
+    completion_tokens_details: CompletionTokens | UnsetType = UNSET
 
 
 class Extension(AnswerFacts):

@@ -25,12 +25,14 @@ class Claude(ChatAnthropic):
 
     `client` and `async_client` are the SDK's, shared by all models of the provider.
 
-    With `cache_prompt` the system message is marked to be remembered by Anthropic, for five minutes.
+    With `cache_prompt` the system message is marked to be remembered by Anthropic, for five minutes. `says_twice`: the
+    server is another that speaks the protocol, and may say the beginning of a text twice.
     """
 
     client: Any = Field(exclude=True, repr=False)
     async_client: Any = Field(exclude=True, repr=False)
     cache_prompt: bool = False
+    says_twice: bool = False
 
     @cached_property
     def _client(self) -> Any:
@@ -70,6 +72,8 @@ class Claude(ChatAnthropic):
     ) -> tuple[AIMessageChunk | None, Any]:
         if event.type == "message_start" and event.message.usage is None:  # as some servers of the protocol send it
             event.message.usage = Usage(input_tokens=0, output_tokens=0)
+        if event.type == "content_block_delta" and self.says_twice:
+            _drop_what_began(kwargs["block_start_event"], event.delta)
         chunk, block = super()._make_message_chunk_from_anthropic_event(event, **kwargs)
         if chunk is not None and event.type == "message_start":
             usage = event.message.usage
@@ -103,3 +107,12 @@ class Claude(ChatAnthropic):
                         input_tokens=asked, output_tokens=output, total_tokens=asked + output
                     )
                 yield generation
+
+
+def _drop_what_began(start: Any, delta: Any) -> None:
+    """MiniMax's server says the beginning of a text where the text begins and once more in its first piece."""
+    block = getattr(start, "content_block", None)
+    if begun := getattr(block, "text", None):
+        block.text = ""
+        if isinstance(said := getattr(delta, "text", None), str):
+            delta.text = said.removeprefix(begun)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tilores_core import InvalidRequestError, UnsupportedParameterError
-from tilores_core.llm import Fields, ModelData, temperature_up_to_one
+from tilores_core.llm import Fields, ModelData, positive_top_k, temperature_up_to_one
 
 # These choose for themselves whether to call a tool; Anthropic answers 400 when told to.
 _NEVER_FORCED: Final = ("claude-fable-5-1", "claude-opus-5-5", "claude-sonnet-5-5")
@@ -70,6 +70,7 @@ def _effort(effort: str, model: ModelData) -> Mapping[str, Any]:
 PARAMETERS: Final[Fields] = {
     "temperature": temperature_up_to_one("Anthropic"),
     "top_p": "top_p",
+    "top_k": positive_top_k,
     "max_tokens": "max_tokens",
     "stop": "stop_sequences",
     "tools": _tools,

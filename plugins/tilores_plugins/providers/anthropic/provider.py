@@ -53,6 +53,7 @@ class AnthropicProvider(ChatProvider):
             base_url=self._address,
             max_retries=0,
             cache_prompt=self.settings.cache_prompt,
+            says_twice=self.settings.base_url is not None,
             client=client,
             async_client=async_client,
             **fields,

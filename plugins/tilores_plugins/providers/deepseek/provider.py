@@ -21,7 +21,10 @@ class DeepSeekProvider(OpenAIProtocolProvider):
     title = "DeepSeek"
     key_variable = "DEEPSEEK_API_KEY"
     default_base_url = "https://api.deepseek.com/v1"
-    parameters: ClassVar[Fields] = {name: field for name, field in OPENAI_FIELDS.items() if name not in _IGNORED}
+    parameters: ClassVar[Fields] = {
+        **{name: field for name, field in OPENAI_FIELDS.items() if name not in _IGNORED},
+        "thinking": "thinking",
+    }
     max_stops = 16
     message_state = ("reasoning_content",)
 

@@ -10,15 +10,10 @@ from tilores_core import InvalidRequestError, UnsupportedParameterError
 # Taken and without effect: nothing in the answers depends on them, and nothing reasons.
 _WITHOUT_EFFECT: Final = frozenset(
     {
-        "frequency_penalty",
-        "logit_bias",
-        "metadata",
-        "parallel_tool_calls",
-        "presence_penalty",
-        "reasoning_effort",
-        "temperature",
-        "top_p",
-        "user",
+        *("temperature", "top_p", "top_k", "min_p", "top_a", "typical_p", "logit_bias"),
+        *("presence_penalty", "frequency_penalty", "repetition_penalty", "length_penalty"),
+        *("reasoning_effort", "reasoning", "enable_thinking", "thinking", "thinking_budget", "chat_template_kwargs"),
+        *("metadata", "parallel_tool_calls", "user"),
     }
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tilores_core import UnsupportedParameterError
-from tilores_core.llm import Field, Fields, ModelData, in_model_kwargs
+from tilores_core.llm import Field, Fields, ModelData, in_model_kwargs, positive_top_k
 
 # Tokens for thinking in place of a level, as Google's own translation of OpenAI's protocol has it
 # (https://ai.google.dev/gemini-api/docs/openai, "Thinking").
@@ -54,6 +54,7 @@ def _effort(effort: str, model: ModelData) -> Mapping[str, Any]:
 PARAMETERS: Final[Fields] = {
     "temperature": _sampling("temperature"),
     "top_p": _sampling("top_p"),
+    "top_k": positive_top_k,
     "max_tokens": "max_output_tokens",
     "stop": "stop",
     "seed": "seed",

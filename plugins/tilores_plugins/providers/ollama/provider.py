@@ -46,6 +46,9 @@ def _effort(effort: str, model: ModelData) -> Mapping[str, Any]:
 _PARAMETERS: Final[Fields] = {
     "temperature": "temperature",
     "top_p": "top_p",
+    "top_k": "top_k",
+    "repetition_penalty": "repeat_penalty",
+    "enable_thinking": "reasoning",
     "max_tokens": "num_predict",
     "stop": "stop",
     "seed": "seed",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import SecretStr
 
 from tilores_core import CompletionPiece, CompletionRequest, ModelInfo, PluginContext, UnknownModelError
-from tilores_core.llm import Catalogue, OpenAIProtocolProvider, error_of
+from tilores_core.llm import SERVER_FIELDS, Catalogue, OpenAIProtocolProvider, error_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -25,6 +25,7 @@ class _Server(OpenAIProtocolProvider):
     title = "the server"
     message_state = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
     extra_content = True
+    parameters = SERVER_FIELDS
 
     def __init__(self, instance: str, settings: Instance) -> None:
         super().__init__(settings, Catalogue(()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tilores_core import PluginContext
-from tilores_core.llm import ModelData, OpenAIProtocolProvider, load_catalogue
+from tilores_core.llm import SERVER_FIELDS, ModelData, OpenAIProtocolProvider, load_catalogue
 from tilores_plugins.providers.openrouter.settings import Settings
 
 
@@ -18,6 +18,7 @@ class OpenRouterProvider(OpenAIProtocolProvider):
     default_base_url = "https://openrouter.ai/api/v1"
     message_state = ("reasoning", "reasoning_details")
     extra_content = True
+    parameters = SERVER_FIELDS
 
     def headers(self) -> dict[str, str]:
         return {**super().headers(), **self._app_headers()}
