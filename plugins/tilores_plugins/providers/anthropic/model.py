@@ -25,8 +25,8 @@ class Claude(ChatAnthropic):
 
     `client` and `async_client` are the SDK's, shared by all models of the provider.
 
-    With `cache_prompt` the system message is marked to be remembered by Anthropic, for five minutes. `says_twice`: the
-    server is another that speaks the protocol, and may say the beginning of a text twice.
+    With `cache_prompt` the system message is marked to be remembered by Anthropic, for five minutes. `says_twice`:
+    the server is another that speaks the protocol, and may say the beginning of a text twice.
     """
 
     client: Any = Field(exclude=True, repr=False)
