@@ -647,6 +647,13 @@ case(
     stream({"choices": [{"index": 0, "message": {"content": "It is "}}]}, chunk("forty.", "stop")),
     None,
 )
+
+
+def from_one(event: dict[str, Any]) -> dict[str, Any]:
+    return {"choices": [{**event["choices"][0], "index": 1}]}
+
+
+case("choices counted from one", stream(*map(from_one, ANSWER)), reply(from_one(whole())))
 for key in ("provider", "result", "data", "response"):
     case(
         f"within {key}",

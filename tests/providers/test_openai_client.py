@@ -169,7 +169,9 @@ async def test_stream_with_events_that_carry_nothing_is_an_answer(
 async def test_tokens_that_were_cached_or_thoughts_are_known(
     upstream: Upstream, provider: CompatibleProvider, details: dict[str, Any]
 ) -> None:
-    upstream.events(says("Forty.", "stop"), {"choices": [], "usage": {**USED["usage"], **details}})
+    upstream.events(
+        says("Forty.", "stop"), {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 4, **details}}
+    )
     said = await streamed(provider)
     assert said.usage == Usage(input_tokens=9, output_tokens=4, cached_tokens=7, reasoning_tokens=3)
 

@@ -26,10 +26,11 @@ ReadEvent = Callable[[dict[str, Any]], None]
 
 
 class _Heard:
-    """What of an answer has come: pieces of it, a refusal."""
+    """What of an answer has come: pieces of it, a refusal; `index`: of its choice, where that is not 0."""
 
     pieces = False
     refusal = ""
+    index: Any = None
 
     def check(self) -> None:
         """Structured answers are refused in a field of their own, beside an empty text."""
@@ -134,7 +135,7 @@ class OpenAIClient:
         if error := _error_of(event):
             raise MalformedReplyError(error)
         choices = event.get("choices")
-        choice = _first_choice(choices) if isinstance(choices, list) and choices else None
+        choice = _first_choice(choices, heard) if isinstance(choices, list) and choices else None
         counted = event.get("usage") or (choice.get("usage") if isinstance(choice, dict) else None)
         usage, cost = _usage(counted)
         if not isinstance(choice, dict):
@@ -185,12 +186,15 @@ def _text_of(content: Any) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _first_choice(choices: list[Any]) -> Any:
-    """The answer: some send others beside it that were not asked for."""
+def _first_choice(choices: list[Any], heard: _Heard) -> Any:
+    """The answer: some send others beside it that were not asked for, some count from 1."""
     for choice in choices:
         if not isinstance(choice, dict) or choice.get("index") in (0, None, "0"):
+            heard.index = 0
             return choice
-    return None
+    if heard.index is None:
+        heard.index = choices[0]["index"]
+    return next((choice for choice in choices if choice["index"] == heard.index), None)
 
 
 def _usage(counted: Any) -> tuple[Usage | None, float | None]:

@@ -41,9 +41,6 @@ CONTINUE = (
     "the interruption."
 )
 
-_OPERATORS = (ProviderAuthError, ProviderQuotaError, UnknownModelError)
-"""What the operator has to mend."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingContext:
@@ -135,11 +132,15 @@ class FallbackChain:
                 return None  # the next one may
             except FailedAttemptError as failed:
                 shown, error = self.context.models.display_name(name), type(failed.error).__name__
-                operators = isinstance(failed.error, _OPERATORS) and failed.verdict.elsewhere
-                if isinstance(failed.error, RequestError) and not operators:  # the caller's to mend
+                fix = None  # what the operator has to do
+                if failed.verdict.elsewhere and isinstance(
+                    failed.error, ProviderAuthError | ProviderQuotaError | UnknownModelError
+                ):
+                    fix = failed.error.fix
+                if isinstance(failed.error, RequestError) and fix is None:  # the caller's
                     log.info("model.call_failed", model=shown, error=error, begun=failed.begun)
                 else:
-                    extra = {"fix": failed.error.fix} if operators and failed.error.fix else {}
+                    extra = {"fix": fix} if fix else {}
                     log.warning("model.call_failed", model=shown, error=error, begun=failed.begun, **extra)
                 if start == "continued" and isinstance(failed.error, RequestError):
                     pause: float | None = 0.0  # it takes no half answer: ask it anew

@@ -111,7 +111,7 @@ class Claude(ChatAnthropic):
 
 def _drop_what_began(start: Any, delta: Any) -> None:
     """MiniMax's server says the beginning of a text where the text begins and once more in its first piece."""
-    block = getattr(start, "content_block", None)
+    block: Any = getattr(start, "content_block", None)
     if begun := getattr(block, "text", None):
         block.text = ""
         if isinstance(said := getattr(delta, "text", None), str):
