@@ -71,7 +71,12 @@ def replace_file(path: Path, data: bytes, *, private: bool = True) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    folder = os.open(real.parent, os.O_RDONLY)
+    sync_folder(real.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Return when the names in the folder are on the disk. Raises `OSError`."""
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

@@ -208,7 +208,7 @@ class _Opening:
         for what, reason in host.disabled_roles.items():
             log.info("plugin.disabled", what=what, reason=reason)
         if self._metrics is not None:
-            watch_parts(self._metrics, cache=cache, engine=engine, tracers=tracing.report)
+            watch_parts(self._metrics, cache, engine, tracing)
         self._count(lambda: prompt_samples(prompts))
         self._count(lambda: experiment_samples(release))
         await _check_source(lookup, config.use.source)

@@ -22,7 +22,7 @@ async def test_a_plan_that_is_not_in_its_place_at_the_look_makes_its_job_no_batc
     def starts(kind: str) -> Start:
         async def start(job: Any) -> Any:
             started.append((kind, job.id))
-            return SimpleNamespace(run=lambda: asyncio.sleep(0), totals=dict, lines=0)
+            return SimpleNamespace(run=lambda: asyncio.sleep(0), totals=dict, lines=lambda: 0)
 
         return start
 

@@ -85,7 +85,7 @@ def test_mark_stays_until_it_is_cleared_and_what_is_set_meanwhile_counts_again(t
     assert not has_work(tmp_path / "data")
     mark.take()
     mark.clear()
-    mark.keep()
+    mark.clear(unless=True)
     assert has_work(tmp_path / "data")
     assert not mark.is_set()
     (folder,) = (tmp_path / "data").iterdir()

@@ -123,18 +123,19 @@ async def model_check(engine: ChatEngine) -> AsyncIterator[Alert]:
     """`model.down`: its circuit breaker is open; CRITICAL when that is so of all models of `[use]`. `budget.spent`:
     the account at its provider is used up."""
     models, conditions = engine.models, engine.conditions()
+    chain = (models.default, *models.fallbacks)
     down = [
         name
         for name, known in engine.routes().items()
         # Names that no provider lists come from callers.
-        if known["breaker"] != "closed" and (name in _chain(engine) or models.info(name) is not None)
+        if known["breaker"] != "closed" and (name in chain or models.info(name) is not None)
     ][:_MOST_MODELS]
-    all_down = set(_chain(engine)) <= set(down)
+    all_down = set(chain) <= set(down)
     for name in down:
         error = conditions[name].error if name in conditions else None
         yield _holding(
             kind="model.down",
-            severity="CRITICAL" if all_down and name in _chain(engine) else "HIGH",
+            severity="CRITICAL" if all_down and name in chain else "HIGH",
             title=f"Model {name} is not called: its last calls failed",
             detail=f"last error: {error}" if error else "",
             source="models",
@@ -161,10 +162,6 @@ async def prewarm_budget_check(is_spent: Callable[[], bool]) -> AsyncIterator[Al
             detail="Customers are not warmed until the hour has passed; raise `budget` in the plan to warm more.",
             source="prewarm",
         )
-
-
-def _chain(engine: ChatEngine) -> tuple[str, ...]:
-    return (engine.models.default, *engine.models.fallbacks)
 
 
 async def source_check(

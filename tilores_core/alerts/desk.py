@@ -106,15 +106,13 @@ class AlertDesk:
         }
 
     async def acknowledge(self, fingerprint: str, by: str) -> dict[str, Any]:
-        stored = await self._find(fingerprint)
-        store = await self._store.get()
+        store, stored = await self._store.get(), await self._find(fingerprint)
         if not await store.alerts.acknowledge(stored.fingerprint, self._now_ms(), by):
             raise InvalidRequestError(f"alert {stored.fingerprint[:12]} is {stored.state}, not open")
         return await self.show(stored.fingerprint)
 
     async def resolve(self, fingerprint: str) -> dict[str, Any]:
-        stored = await self._find(fingerprint)
-        store = await self._store.get()
+        store, stored = await self._store.get(), await self._find(fingerprint)
         if not await store.alerts.resolve(stored.fingerprint, self._now_ms()):
             raise InvalidRequestError(f"alert {stored.fingerprint[:12]} is resolved already")
         return await self.show(stored.fingerprint)

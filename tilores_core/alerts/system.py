@@ -139,10 +139,7 @@ class AutomatedAlertingSystem:
             self._changed.clear()
             self._mark.take()
             is_quiet = not await self.plan(store, fence)
-            if not is_quiet or any(self.figures["waiting"].values()):
-                self._mark.keep()
-            else:
-                self._mark.clear()
+            self._mark.clear(unless=not is_quiet or any(self.figures["waiting"].values()))
             for sender in senders:
                 sender.wake()
             await wait_for_event(self._changed, _QUIET_SECONDS if is_quiet else _LOOK_SECONDS)

@@ -7,8 +7,9 @@ next process that looks continues the job. What a process writes after it lost t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -37,17 +38,17 @@ MOST_RUNS: Final = 16
 MOST_AT_ONCE: Final[Mapping[Kind, int]] = {"batch": 1, "prewarm": MOST_RUNS}
 
 
-class Run(Protocol):
-    """One run of a job. Cancelled, it ends at once and keeps what was finished."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a job.
 
-    async def run(self) -> object: ...
+    `run`: cancelled, it ends at once and keeps what was finished. `totals`: what has come of it so far, written to
+    the store about twice a second. `lines`: how many there are, once that is known.
+    """
 
-    def totals(self) -> Mapping[str, Any]:
-        """What has come of it so far; written to the store about twice a second."""
-
-    @property
-    def lines(self) -> int | None:
-        """How many lines there are, once that is known."""
+    run: Callable[[], Coroutine[Any, Any, object]]
+    totals: Callable[[], Mapping[str, Any]]
+    lines: Callable[[], int | None]
 
 
 Start = Callable[["Job"], Awaitable[Run]]
@@ -148,9 +149,9 @@ class JobRunner:
         elif not running.cancelled():
             error = running.exception()
             if error is None:
-                await store.jobs.progress(job.id, lease.fence, run.totals(), lines=run.lines)
+                await store.jobs.progress(job.id, lease.fence, run.totals(), lines=run.lines())
                 await store.jobs.finish(job.id, lease.fence, "done", totals=run.totals())
-                log.info("job.done", job=job.id, kind=job.kind, lines=run.lines)
+                log.info("job.done", job=job.id, kind=job.kind, lines=run.lines())
             elif not isinstance(
                 error, OutputBusyError
             ):  # another process is at its last line; the next look tries again

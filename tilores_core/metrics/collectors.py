@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from tilores_core.alerts.queue import AlertQueue
@@ -19,6 +19,7 @@ from tilores_core.release.experiments.analysis import Verdict
 from tilores_core.release.orchestrator import ProductionIntegrationOrchestrator
 from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.store.topics import PRODUCTION
+from tilores_core.tracing import Tracing
 
 _RESULTS: Final = ("warmed", "failed", "kept")
 _PER_NAMESPACE = {
@@ -104,17 +105,8 @@ def alert_queue_samples(queue: AlertQueue) -> Iterator[Sample]:
     yield from queue_samples("alerts", waiting=queue.waiting, dropped=queue.dropped, failed=queue.failed)
 
 
-def watch_parts(
-    metrics: Metrics,
-    *,
-    cache: TieredCache,
-    engine: ChatEngine,
-    tracers: Callable[[], Mapping[str, Any]],
-) -> None:
-    """Read these parts at every scrape. A later part is added here, or calls `Metrics.watch` itself.
-
-    `tracers`: `Tracing.report`.
-    """
+def watch_parts(metrics: Metrics, cache: TieredCache, engine: ChatEngine, tracing: Tracing) -> None:
+    """Read these parts at every scrape. A later part is added here, or calls `Metrics.watch` itself."""
 
     async def cached() -> Iterable[Sample]:
         return cache_samples(await cache.stats())
@@ -122,7 +114,7 @@ def watch_parts(
     metrics.watch(cached)
     metrics.watch(lambda: metrics.models.breakers(engine.routes()))
     metrics.watch(lambda: _engine_samples(engine))
-    metrics.watch(lambda: _tracer_samples(tracers()))
+    metrics.watch(lambda: _tracer_samples(tracing.report()))
 
 
 def _engine_samples(engine: ChatEngine) -> Iterator[Sample]:

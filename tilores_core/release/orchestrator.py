@@ -125,10 +125,7 @@ class ProductionIntegrationOrchestrator:
         while not lease.lost.is_set():
             self._mark.take()
             busy = await _whole(self._look())
-            if busy:
-                self._mark.keep()
-            else:
-                self._mark.clear()
+            self._mark.clear(unless=busy)
             await self._mark.wait(self._look_seconds if busy else _IDLE_SECONDS)
 
     async def _look(self) -> bool:

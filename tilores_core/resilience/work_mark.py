@@ -33,10 +33,8 @@ class WorkMark:
 
         while True:                       # the worker
             mark.take()                   # before it looks, so that what is set meanwhile counts again
-            if await do_what_there_is():  # is more expected, for example a trial that goes on?
-                mark.keep()
-            else:
-                mark.clear()
+            more = await do_what_there_is()  # is more expected, for example a trial that goes on?
+            mark.clear(unless=more)
             await mark.wait(seconds=60.0)
 
     Where several workers use one data folder, only the one that holds the lease for the work takes the mark.
@@ -63,14 +61,14 @@ class WorkMark:
         with suppress(OSError):
             self._new.replace(self._kept)
 
-    def keep(self) -> None:
-        """There is more to do later: a worker that starts begins at once."""
-        _touch(self._kept)
-
-    def clear(self) -> None:
-        """There is nothing to do, apart from what was set since the last `take`."""
+    def clear(self, *, unless: bool = False) -> None:
+        """There is nothing to do, apart from what was set since the last `take`; `unless` there is more to do later:
+        then a worker that starts begins at once."""
         with suppress(OSError):
-            self._kept.unlink(missing_ok=True)
+            if unless:
+                _touch(self._kept)
+            else:
+                self._kept.unlink(missing_ok=True)
 
     async def wait(self, seconds: float) -> None:
         """Return when the mark is set, and after so many seconds anyway."""
@@ -101,10 +99,7 @@ async def work_off(
                 while not lease.lost.is_set() and (left := await waiting()):
                     await do(left[0], lease)
                 done = not lease.lost.is_set()
-        if done:
-            mark.clear()
-        else:
-            mark.keep()
+        mark.clear(unless=not done)
         await mark.wait(_WORK_SECONDS)
 
 

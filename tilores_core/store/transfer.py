@@ -24,6 +24,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import StoreError
+from tilores_core.files import sync_folder
 from tilores_core.store.database import Database
 from tilores_core.store.migrate import HEAD
 from tilores_core.store.schema import metadata
@@ -96,11 +97,7 @@ def _end_file(file: IO[bytes], path: Path) -> None:
     file.flush()
     os.fsync(file.fileno())
     Path(file.name).replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def _drop_file(file: IO[bytes]) -> None:

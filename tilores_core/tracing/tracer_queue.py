@@ -32,10 +32,8 @@ class PendingTrace:
 
     async def build(self) -> Trace | None:
         if self._build is not None:
-            self._building, self._build = (
-                asyncio.create_task(self._build()),
-                None,
-            )  # what it builds from holds records
+            self._building = asyncio.create_task(self._build())
+            self._build = None  # what it builds from holds records
         return None if self._building is None else await asyncio.shield(self._building)
 
 
@@ -118,31 +116,24 @@ class TracerQueue:
     async def _run(self) -> None:
         while True:
             await self._some.wait()
-            await self._delay()
-            batch = await self._take()
-            if batch:
+            if not self._closing and len(self._waiting) < self._table.max_batch:
+                await self._wait_for_flush(self._table.schedule_delay_seconds)
+            if batch := await self._take():
                 await self._deliver(batch)
             if not self._waiting:
                 if self._closing:
                     return
                 self._some.clear()
 
-    async def _delay(self) -> None:
-        if self._closing or len(self._waiting) >= self._table.max_batch:
-            return
-        await self._wait_for_flush(self._table.schedule_delay_seconds)
-
     async def _take(self) -> list[Trace] | Feedback | None:
         """Traces up to the next feedback, or that feedback: it needs the trace that it belongs to."""
         traces: list[Trace] = []
         while self._waiting and len(traces) < self._table.max_batch:
-            item = self._waiting[0]
+            if traces and isinstance(self._waiting[0], Feedback):
+                break
+            item = self._waiting.popleft()
             if isinstance(item, Feedback):
-                if traces:
-                    break
-                self._waiting.popleft()
                 return item
-            self._waiting.popleft()
             self._in_flight += 1
             trace = item if isinstance(item, Trace) else await item.build()
             if trace is None:

@@ -191,9 +191,13 @@ def _look_up(outcome: Outcome, captured: CapturedTrace, began: float, found: flo
         matches=len(answer.customer.choices) if answer is not None and kind == "several" else None,
         records=len(customer.records) if customer is not None else outcome.customer_records,
     )
-    name = "customer look-up"
     return Span(
-        kind="customer", name=name, started=began, ended=found, attributes=attributes, outputs=captured.records
+        kind="customer",
+        name="customer look-up",
+        started=began,
+        ended=found,
+        attributes=attributes,
+        outputs=captured.records,
     )
 
 

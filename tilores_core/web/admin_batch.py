@@ -56,10 +56,7 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
         413: {"model": Problem, "description": "The body is larger than [batch] max_body_bytes"},
         429: {"model": Problem, "description": "Too many batches already"},
     }
-    body = {
-        "required": True,
-        "content": {NDJSON: {"schema": _LINES}, _CSV: {"schema": _LINES}},
-    }
+    body = {"required": True, "content": {NDJSON: {"schema": _LINES}, _CSV: {"schema": _LINES}}}
 
     @router.post(
         "/batch", status_code=202, responses=too_much, openapi_extra={"requestBody": body}, response_model=Job
@@ -107,8 +104,7 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
     async def cancel(id: JobId) -> Job:
         """Cancel it. Finished lines stay; lines in progress are given up."""
         await _job(batches, id)
-        job = await batches.cancel(id)
-        return _to_job(job) if job is not None else _to_job(await _job(batches, id))
+        return _to_job(await batches.cancel(id) or await _job(batches, id))
 
     return router
 

@@ -165,7 +165,7 @@ class HealthReport:
             "model": self._model_part(),
             "grounding": self._grounding_part(),
             "observers": self._queue("observers", **self.engine.statistics()["observers"]),
-            **self._prompts_part(),
+            "prompts": self._prompts_part(),
             **self._tracer_parts(),
             **self._worker_part(),
             **{
@@ -189,9 +189,7 @@ class HealthReport:
         for name, known in self.engine.routes().items():
             open_, condition = known["breaker"] != "closed", conditions[name]
             part = _part("failed" if open_ else "degraded" if condition.failing else "ok", condition, {})
-            shown = models.display_name(
-                name
-            )  # one name for all that are not listed: the one that is left alone is shown
+            shown = models.display_name(name)  # one for all that are not listed: the one that is left alone is shown
             if open_ or shown not in asked or asked[shown]["breaker"] == "closed":
                 asked[shown] = {**known, **_to_plain(part)}
             if open_:
@@ -210,15 +208,14 @@ class HealthReport:
             return Part(status="off", detail={"reason": "[chat] grounding"})
         return Part(status="ok", detail=grounding)
 
-    def _prompts_part(self) -> Parts:
+    def _prompts_part(self) -> Part:
         """Degraded while the store does not answer and the last known version serves."""
         known = self.prompts()
         detail = {key: known[key] for key in ("production", "labels", "origin")}
         detail["known_at"] = _to_datetime(known["known_at"]).isoformat(timespec="seconds")
-        if known["stale"] is None:
-            return {"prompts": Part(status="ok", detail=detail)}
-        detail["reason"] = f"the store does not answer ({known['stale']}): the last known version serves"
-        return {"prompts": Part(status="degraded", detail=detail)}
+        if known["stale"] is not None:
+            detail["reason"] = f"the store does not answer ({known['stale']}): the last known version serves"
+        return Part(status="ok" if known["stale"] is None else "degraded", detail=detail)
 
     def _tracer_parts(self) -> Parts:
         parts = {}
@@ -241,10 +238,10 @@ class HealthReport:
         detail: dict[str, Any] = {"running": seen.running, "last_seen": None, "restarts": seen.restarts}
         if seen.last_seen is not None:
             detail["last_seen"] = _to_datetime(seen.last_seen).isoformat(timespec="seconds")
-        if seen.running:
-            return {"worker": Part(status="ok", detail=detail)}
-        status: Status = "off" if seen.last_seen is None else "degraded"
-        return {"worker": Part(status=status, detail={**detail, "reason": NO_WORKER})}
+        if not seen.running:
+            detail["reason"] = NO_WORKER
+        status: Status = "ok" if seen.running else "off" if seen.last_seen is None else "degraded"
+        return {"worker": Part(status=status, detail=detail)}
 
     def _queue(self, name: str, *, waiting: int, dropped: int, failed: int) -> Part:
         """Degraded for five minutes after something was lost."""
@@ -260,15 +257,11 @@ class HealthReport:
 
 
 def _tier(tier: GuardedTier) -> Part:
-    states = [breaker.state for breaker in (tier.breaker, tier.write_breaker) if breaker is not None]
-    troubled = "open" in states or bool(tier.pending_invalidations)
-    detail = {
-        "name": tier.name,
-        "breaker": tier.breaker.state if tier.breaker is not None else None,
-        "write_breaker": tier.write_breaker.state if tier.write_breaker is not None else None,
-        "errors": tier.errors,
-        "pending_invalidations": len(tier.pending_invalidations),
-    }
+    breakers = {"breaker": tier.breaker, "write_breaker": tier.write_breaker}
+    states = {name: None if breaker is None else breaker.state for name, breaker in breakers.items()}
+    pending = len(tier.pending_invalidations)
+    troubled = "open" in states.values() or pending > 0
+    detail = {"name": tier.name, **states, "errors": tier.errors, "pending_invalidations": pending}
     return _part("failed" if tier.condition.failing else "degraded" if troubled else "ok", tier.condition, detail)
 
 

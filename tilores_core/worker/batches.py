@@ -24,9 +24,8 @@ from tilores_core.jobs.batch import Batch, BatchPlan
 from tilores_core.jobs.batch_input import InputOptions
 from tilores_core.jobs.executor_backend import ExecutorBackend
 from tilores_core.jobs.job_folder import Format
-from tilores_core.jobs.job_runner import Start
+from tilores_core.jobs.job_runner import Run, Start
 from tilores_core.jobs.line_processor import LineOptions, LineProcessor
-from tilores_core.metrics import Metrics
 from tilores_core.services import Services, job_folder
 from tilores_core.worker.engine_pool import EngineConfig, EnginePool, process_chunk
 
@@ -126,30 +125,11 @@ def _backend(executor: Executor, engine: EngineConfig, concurrency: int, stack: 
     return ExecutorBackend(executor, process, concurrency=executor.thread_count(), chunk_lines=1)
 
 
-class BatchRun:
-    """One batch, as the worker process runs it (`job_runner.Run`)."""
-
-    def __init__(self, batch: Batch, metrics: Metrics | None) -> None:
-        self._batch = batch
-        self._metrics = metrics
-
-    async def run(self) -> None:
-        with nullcontext() if self._metrics is None else self._metrics.batches.running(self.totals):
-            await self._batch.run()
-
-    def totals(self) -> dict[str, float]:
-        return self._batch.totals.plain()
-
-    @property
-    def lines(self) -> int:
-        return self._batch.totals.lines
-
-
 def batch_start(services: Services) -> Start:
-    """Prepares the batches of the job table (`job_runner.Start`)."""
+    """How the batches of the job table are begun (`job_runner.Start`)."""
     folder = job_folder(services.environment)
 
-    async def start(job: Job) -> BatchRun:
+    async def start(job: Job) -> Run:
         form, model = job.options["form"], job.options["model"]
         most = background_concurrency(services, model)
         batch = await build_batch(
@@ -162,6 +142,12 @@ def batch_start(services: Services) -> Start:
             caller=Caller(name=job.owner),
             form=form,
         )
-        return BatchRun(batch, services.metrics)
+        totals, metrics = batch.totals, services.metrics
+
+        async def run() -> None:
+            with nullcontext() if metrics is None else metrics.batches.running(totals.plain):
+                await batch.run()
+
+        return Run(run, totals.plain, lambda: totals.lines)
 
     return start

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tilores_core.errors import TiloresError
+from tilores_core.jobs.batch_input import BatchLine
 from tilores_core.jobs.executor_backend import Plain, deserialize_line
 from tilores_core.jobs.line_processor import LineOptions, LineProcessor
 from tilores_core.loop_thread import EventLoopThread
@@ -53,11 +54,10 @@ class EngineThread:
         return self._loop.run(self._process(lines))
 
     async def _process(self, lines: Sequence[Plain]) -> list[Plain]:
-        async def one(plain: Plain) -> dict[str, Any]:
-            line = deserialize_line(plain)
+        async def one(line: BatchLine) -> dict[str, Any]:
             return self._processor.try_cached(line) or await self._processor.process(line)
 
-        return list(await asyncio.gather(*(one(plain) for plain in lines)))
+        return list(await asyncio.gather(*(one(deserialize_line(plain)) for plain in lines)))
 
     def close(self) -> None:
         self._loop.__exit__(None, None, None)

@@ -11,7 +11,7 @@ import orjson
 
 from tilores_core.errors import OverloadedError, TiloresError
 from tilores_core.jobs.job_folder import JobFolder
-from tilores_core.jobs.job_runner import MOST_RUNS, Start
+from tilores_core.jobs.job_runner import MOST_RUNS, Run, Start
 from tilores_core.jobs.prewarm.plan import WarmList, WarmPlan
 from tilores_core.jobs.prewarm.publish import REPORT, EntrySync, PublishedEntries
 from tilores_core.jobs.prewarm.service import RUNS_KEPT, Prewarming
@@ -104,42 +104,27 @@ def _of_run(totals: Mapping[str, Any]) -> Mapping[str, Any]:
     return stats.as_plain()
 
 
-class PrewarmRun:
-    """One job of pre-warming, as the worker process runs it (`job_runner.Run`)."""
-
-    def __init__(self, prewarming: Prewarming, entries: PublishedEntries, asked: Mapping[str, Any]) -> None:
-        """Raises `InvalidRequestError` for a list or model that is not there any more."""
-        self._prewarming = prewarming
-        self._entries = entries
-        self._plan = prewarming.parse(asked["plan"]) if "plan" in asked else None
-        self._lists = self._plan.lists if self._plan is not None else prewarming.choose(asked["lists"])
-        self._stats: WarmStats | None = None
-
-    async def run(self) -> None:
-        budget = None if self._plan is None else self._prewarming.budget_of(self._plan)
-        stats = await self._prewarming.run(self._lists, budget)
-        # Before the job is done, so that readers find them.
-        left = await self._entries.settle(self._prewarming.statistics, _SHARE_SECONDS)
-        if left:
-            stats.add("failed", times=left, error="not_shared")
-        self._stats = stats
-
-    def totals(self) -> dict[str, Any]:
-        return {} if self._stats is None else self._stats.as_plain()
-
-    @property
-    def lines(self) -> int:
-        return sum(len(one.customers) for one in self._lists)
-
-
 def prewarm_start(prewarming: Prewarming, entries: PublishedEntries, folder: JobFolder) -> Start:
-    """Prepares the pre-warmings of the job table (`job_runner.Start`)."""
+    """How the pre-warmings of the job table are begun (`job_runner.Start`)."""
 
-    async def start(job: Job) -> PrewarmRun:
+    async def start(job: Job) -> Run:
         try:
             asked = orjson.loads(await asyncio.to_thread(folder.plan(job.id).read_bytes))
         except OSError as error:
             raise TiloresError(f"the plan cannot be read: {error.strerror}", fix="send it again") from None
-        return PrewarmRun(prewarming, entries, asked)
+        plan = prewarming.parse(asked["plan"]) if "plan" in asked else None
+        lists = prewarming.choose(asked["lists"]) if plan is None else plan.lists
+        budget = None if plan is None else prewarming.budget_of(plan)
+        totals: dict[str, Any] = {}
+
+        async def run() -> None:
+            stats = await prewarming.run(lists, budget)
+            # Before the job is done, so that readers find them.
+            left = await entries.settle(prewarming.statistics, _SHARE_SECONDS)
+            if left:
+                stats.add("failed", times=left, error="not_shared")
+            totals.update(stats.as_plain())
+
+        return Run(run, lambda: totals, lambda: sum(len(one.customers) for one in lists))
 
     return start
