@@ -344,6 +344,7 @@ ONE = [("f", '{"x":1}')]
         ([{"arguments": '{"x"'}, {"arguments": '{"x":1'}, {"arguments": '{"x":1}'}], ONE),  # all so far, each time
         ([{"arguments": '{"x"'}, {"arguments": ":1}"}, {"arguments": '{"x":1}'}], ONE),  # all of it at the end
         ([{"arguments": []}], [("f", "{}")]),  # PHP's empty object
+        ([{"arguments": "None"}], [("f", "{}")]),
         ([{"arguments": '"{\\"x\\"'}, {"arguments": ':1}"'}], ONE),  # JSON written as JSON once more
         ([{"arguments": '"text"'}], [("f", '"text"')]),
     ],
@@ -428,6 +429,14 @@ WRITTEN = [
         f"<|tool_calls_section_begin|><|tool_call_begin|>functions.find:0<|tool_call_argument_begin|>{FOUND[1]}",
         [FOUND],
     ),
+    (f"functions.find:0<|tool_call_argument_begin|>{FOUND[1]}<|tool_call_end|><|tool_calls_section_end|>", [FOUND]),
+    (f"<|tool_call_section_begin|><|tool_call_begin|>find:0<|tool_call_argument_begin|>{FOUND[1]}", [FOUND]),
+    (
+        '<|open|>tools<|sep|><|open|>call tool="find"<|sep|><|open|>argument key="n" type="number"<|sep|>5<|close|>'
+        'argument<|sep|><|open|>argument key="s" type="string"<|sep|>5<|close|>argument<|sep|><|close|>call<|sep|>'
+        '<|open|>call tool="tell"<|sep|><|close|>call<|sep|><|close|>tools<|sep|>',
+        [("find", '{"n": 5, "s": "5"}'), ("tell", "{}")],
+    ),
     (f'<TOOLCALL>[{{"name": "find", "arguments": {FOUND[1]}}}]</TOOLCALL>', [FOUND]),
     (f'<|START_ACTION|>[{{"tool_name": "find", "parameters": {FOUND[1]}}}]<|END_ACTION|>', [FOUND]),
     (f"<|channel|>commentary to=functions.find <|constrain|>json<|message|>{FOUND[1]}<|call|>", [FOUND]),
@@ -484,6 +493,7 @@ def test_call_written_into_the_text_is_a_call(text: str, calls: list[tuple[str, 
         "<tool_call>I would call find.</tool_call>",
         '```json\n{"name": "find", "arguments": {"n": 1}, ',
         '[TOOL_CALLS]find[ARGS]{"n": ',
+        '<|open|>tools<|sep|><|open|>call tool="find"<|sep|><|open|>argument key="s"<|sep|>Ann',
         "[find(5)]",
     ],
 )
@@ -491,6 +501,51 @@ def test_written_call_that_cannot_be_read_is_broken_and_not_said(text: str) -> N
     for size in (1, 1000):
         said, whole = read_written(f"Wait. {text}", size)
         assert (said.strip(), whole.ended, whole.tool_calls) == ("Wait.", False, ())
+
+
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_call_in_thoughts_that_nothing_follows_is_a_call_unless_they_are_cut_off(reason: str) -> None:
+    written = f'I look it up. <tool_call>{{"name": "find", "arguments": {FOUND[1]}}}</tool_call>'
+    for pieces in (
+        [CompletionPiece(f"<think>{written}"[at : at + 3]) for at in range(0, len(written) + 7, 3)],
+        [CompletionPiece(state={"reasoning_content": written})],
+    ):
+        answer = Normalizer({"find": {}})
+        for piece in (*pieces, CompletionPiece(finish_reason=reason)):
+            assert answer.add(piece) is None
+        answer.finish()
+        found = [one["function"] for one in answer.completion().tool_calls]
+        assert found == ([{"name": FOUND[0], "arguments": FOUND[1]}] if reason == "stop" else [])
+
+
+def test_call_in_thoughts_before_an_answer_is_a_thought() -> None:
+    text = '<think>Not <tool_call>{"name": "find", "arguments": {}}</tool_call></think>Forty.'
+    said, whole = read_written(text, 4)
+    assert (said, whole.tool_calls) == ("Forty.", ())
+
+
+@pytest.mark.parametrize("names", [("fi", "nd"), ("fi", "find"), ("find", "find"), ("find",), ("", "find")])
+def test_name_of_a_tool_in_parts_is_sent_once_it_is_whole(names: tuple[str, ...]) -> None:
+    answer = Normalizer({"find": {}, "finder": {}})
+    deltas = [answer.add(call(index="0", id="a", name=name, arguments="")) for name in names]
+    deltas += [answer.add(call(index=0, arguments='{"x":1}')), answer.finish()]
+    begun = [one for delta in deltas if delta is not None for one in delta.tool_calls if "id" in one]
+    assert [one["function"]["name"] for one in begun] == ["find"]
+    assert [one["function"] for one in answer.completion().tool_calls] == [{"name": "find", "arguments": '{"x":1}'}]
+
+
+def test_name_that_only_begins_a_tools_name_is_sent_at_the_end() -> None:
+    answer = Normalizer({"finder": {}})
+    assert answer.add(call(index=0, id="a", name="find", arguments="")) is None
+    delta = answer.finish()
+    assert delta is not None
+    assert delta.tool_calls[0]["function"] == {"name": "find", "arguments": "{}"}
+
+
+def test_answer_so_far_once_more_is_not_said_twice() -> None:
+    first = "Your credit score is 712 of 850."
+    assert text_of(first, f"{first} It is good.", f"{first} It is good. It rose.") == f"{first} It is good. It rose."
+    assert text_of("No. ", "No. ", "No.") == "No. No. No."
 
 
 @pytest.mark.parametrize(

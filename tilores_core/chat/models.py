@@ -29,7 +29,8 @@ from tilores_core.errors import (
     TiloresError,
     UnknownModelError,
 )
-from tilores_core.llm.normalizer import Completion, Normalizer, offered_tools
+from tilores_core.llm.normalizer import Completion, Normalizer
+from tilores_core.llm.written_calls import offered_tools
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -49,7 +49,8 @@ _BROKEN: Final = frozenset(
 )
 _NO_REASON: Final = frozenset({"null", "none"})
 _NAME: Final = re.compile(r"[\w-]+")
-_NO_ARGUMENTS: Final = ("", "{}", "[]", "null")
+_NO_ARGUMENTS: Final = ("", "{}", "[]", "null", "None")
+_REPEATED: Final = 24  # characters: what begins with all of the answer so far repeats it
 _THOUGHT: Final = frozenset({"text", "thinking", "summary", "data", "signature"})
 """Of a part of `reasoning_details` or `thinking_blocks`: what comes in pieces."""
 
@@ -60,14 +61,6 @@ def served_by(said: Mapping[str, Any]) -> str | None:
     model = said.get("model") or said.get("model_name") or said.get("model_version")
     named = [str(part)[:100] for part in (model, said.get("system_fingerprint")) if part]
     return " ".join(named) or None
-
-
-def offered_tools(parameters: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The tools that a request offers: by their names, the schemas of their arguments by the arguments' names."""
-    if not (tools := parameters.get("tools")):
-        return {}
-    offered = [tool["function"] for tool in tools if "function" in tool]
-    return {tool["name"]: (tool.get("parameters") or {}).get("properties") or {} for tool in offered}
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen: one is made for each call, and that triples its price
@@ -171,6 +164,9 @@ class Normalizer:
         if state:
             self._add_state(state)
         if text:
+            if len(text) >= _REPEATED and self._texts and text.startswith(self._texts[0]):
+                so_far = "".join(self._texts)
+                text = text.removeprefix(so_far) if len(so_far) >= _REPEATED else text
             text = self._thoughts.add(self._halves.add(text))
             if self._thoughts.late:
                 self._texts.clear()
@@ -189,11 +185,19 @@ class Normalizer:
         calls = []
         if self._written is not None:
             text = self._written.add(text) + self._written.rest()
+            if not (text or self._texts or self._calls) and _FINISH.get(self._reason) in ("stop", "tool_calls"):
+                state = self._state
+                thoughts = self._thoughts.unclosed or kept.get("reasoning_content") or kept.get("reasoning")
+                if isinstance(thoughts, str) and not self._written.written:
+                    self._written.add_thoughts(thoughts)
             calls = [*self._add_calls(self._read_written(self._written))]
         if text:
             self._texts.append(text)
         for known in self._calls:
-            if (rest := known.take(final=True)) and known.at is not None:
+            rest = known.take(final=True)
+            if known.at is None and known.call["function"]["name"]:
+                calls.append(self._begin(known))
+            elif rest and known.at is not None:
                 calls.append({"index": known.at, "function": {"arguments": rest}})
         state = self._state if self._calls and self._state else None
         if not text and not calls and state is None:
@@ -273,7 +277,9 @@ class Normalizer:
         function = function if isinstance(function, Mapping) else piece  # some do without it
         name, call_id = self._name(function.get("name") or ""), str(piece.get("id") or "") or None
         arguments = _write_arguments(function.get("arguments"))
-        at = self._place(piece.get("index"), call_id, name, arguments)
+        index = piece.get("index")
+        index = int(index) if isinstance(index, str) and index.isdecimal() else index
+        at = self._place(index, call_id, name, arguments)
         if at is None:
             own = None if self._of_id(call_id) is not None else call_id
             call = {
@@ -281,13 +287,16 @@ class Normalizer:
                 "type": "function",
                 "function": {"name": name, "arguments": ""},
             }
-            self._calls.append(_Call(piece.get("index"), own, call))
+            self._calls.append(_Call(index, own, call))
             at = -1
         known = self._calls[at]
         known.id = known.id or call_id
         known.add(arguments)
         said = known.call["function"]
-        said["name"] = said["name"] or name
+        if (
+            name and said["name"] not in self._tools and known.at is None
+        ):  # it may come in parts, or more of it each time
+            said["name"] = name if name.startswith(said["name"]) else said["name"] + name
         extra = piece.get("extra_content")
         if extra:
             known.call["extra_content"] = extra
@@ -295,10 +304,15 @@ class Normalizer:
             return None
         new = known.take()
         if known.at is None:
-            known.at = sum(other.at is not None for other in self._calls)
-            return {"index": known.at, **known.call, "function": dict(said)}
+            part = not known.arguments and any(tool.startswith(said["name"]) for tool in self._tools)
+            return None if part and said["name"] not in self._tools else self._begin(known)
         delta: dict[str, Any] = {"index": known.at, "function": {"arguments": new}}
         return {**delta, "extra_content": extra} if extra else delta
+
+    def _begin(self, known: _Call) -> dict[str, Any]:
+        """The call as the caller gets it first."""
+        known.at = sum(other.at is not None for other in self._calls)
+        return {"index": known.at, **known.call, "function": dict(known.call["function"])}
 
     def _name(self, name: str) -> str:
         """The name of a tool, out of what a model's own format makes of it."""

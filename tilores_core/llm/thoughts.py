@@ -15,6 +15,7 @@ _THOUGHTS: Final = {
     "<|start_thinking|>": "<|end_thinking|>",
     "<|inner_prefix|>": "<|inner_suffix|>",
     "<unused94>": "<unused95>",
+    "<|open|>think<|sep|>": "<|close|>think<|sep|>",
     "<|channel|>analysis": "<|end|>",
     "<|channel|>commentary": "<|end|>",
     "<|channel|>final": "<|message|>",
@@ -32,6 +33,7 @@ _TURNS: Final = (
     *("<|start_header_id|>assistant<|end_header_id|>", "<|header_start|>assistant<|header_end|>", "<|assistant|>"),
     *("<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|eom|>", "<|endoftext|>", "<|end_of_text|>", "<|end_of_turn|>"),
     *("<start_of_turn>model", "<end_of_turn>", "<|turn>model", "<turn|>", "<eos>", "<bos>"),
+    *(f"<|{end}|>{name}<|sep|>" for end in ("open", "close") for name in ("response", "message")),
     *("<|end_of_turn_token|>", "<|start_response|>", "<|end_response|>", "<｜end▁of▁sentence｜>"),
 )
 _MARKS: Final = ("<|begin_of_box|>", "<|end_of_box|>")
@@ -75,6 +77,7 @@ class ThoughtFilter:
         self._held = ""  # what may be the beginning of a tag
         self._closing: re.Pattern[str] | None = None  # what ends the thoughts, while there are some
         self._trim: re.Pattern[str] | None = None  # what is left out until something else comes
+        self._thinking: str | None = None  # thoughts that have not ended, where tools were offered
         self._begun = False
         self._passes = False
         self.late = False
@@ -98,9 +101,16 @@ class ThoughtFilter:
         """What was held back and is part of the answer."""
         rest, self._held = self._held, ""
         if self._closing is not None:
+            if self._thinking is not None:
+                self._thinking += rest
             return ""
         tag = _TAG.match(rest)
         return rest[tag.end() :] if tag else rest
+
+    @property
+    def unclosed(self) -> str:
+        """The thoughts that the answer ends in, where tools were offered: some models call them there."""
+        return self._thinking or ""
 
     def _begin(self, text: str) -> str | None:
         """What is to be read of the answer's beginning, None while it is not known how it begins."""
@@ -121,8 +131,10 @@ class ThoughtFilter:
                 found = self._closing.search(text, at)
                 if found is None:
                     self._held = text[max(at, len(text) - _LONGEST) :]  # the tag may be in it in part
+                    if self._thinking is not None:
+                        self._thinking += text[at : len(text) - len(self._held)]
                     break
-                at, self._closing, self._trim = found.end(), None, _SPACE
+                at, self._closing, self._trim, self._thinking = found.end(), None, _SPACE, None
                 continue
             if self._trim is not None:
                 space = self._trim.match(text, at)
@@ -151,6 +163,7 @@ class ThoughtFilter:
             at = tag.end()
             if (closes := _CLOSES.get(name)) is not None:
                 self._closing = _CLOSING[closes]
+                self._thinking = "" if self._calls and name in _THOUGHTS else None
             elif name in _LATE:
                 spoken.clear()
                 self.late, self._trim = True, _SPACE

@@ -16,7 +16,8 @@ _MARKS: Final = (
     *("<|START_ACTION|>", "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<|tool_calls_section_begin|>"),
     *("<|tool_call_begin|>", "<|channel|>commentary to=functions.", "<|start|>assistant to=functions."),
     *("to=functions.", "[TOOL_CALLS]", "[TOOL_CALL]", "functools[", "```tool_code"),
-    *("<｜tool_calls_begin｜>", "<｜tool_call_begin｜>", "<|tools_prefix|>"),
+    *("<｜tool_calls_begin｜>", "<｜tool_call_begin｜>", "<|tools_prefix|>", "<|open|>tools<|sep|>"),
+    *("<|tool_call_section_begin|>", "<|tool_call_argument_begin|>"),
 )
 # A call without a mark: one of these and the name of a tool, in a fence or not.
 _ENVELOPE: Final = '{"tool_calls":['
@@ -36,6 +37,8 @@ _KEYED: Final = re.compile(r"\s*([\w.-]+)\s*((?:<(?:\w+_)?arg_key>.*?</(?:\w+_)?
 _KEY: Final = re.compile(
     r"<(?:\w+_)?arg_key>(.*?)</(?:\w+_)?arg_key>()\s*<(?:\w+_)?arg_value>(.*?)</(?:\w+_)?arg_value>", re.DOTALL
 )
+_OPENED: Final = re.compile(r"<\|open\|>\w+ ([^<]*)<\|sep\|>(.*?)(?=<\|open\|>|<\|close\|>)", re.DOTALL)  # Kimi K3's
+_ATTRIBUTE: Final = re.compile(r'(\w+)="([^"]*)"')
 _QUOTE: Final = '<|"|>'  # Gemma's, around texts; its keys have none
 _BARE_KEY: Final = re.compile(r"([{,]\s*)(\w+)\s*:")
 _AROUND: Final = re.compile(r"^(?:\s*(?:<[^<>]*>|```\w*))+|(?:(?:<[^<>]*>|```)\s*)+$")
@@ -48,6 +51,14 @@ _DECODER: Final = json.JSONDecoder()
 Call = tuple[str, str]
 
 
+def offered_tools(parameters: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The tools that a request offers: by their names, the schemas of their arguments by the arguments' names."""
+    if not (tools := parameters.get("tools")):
+        return {}
+    offered = [tool["function"] for tool in tools if "function" in tool]
+    return {tool["name"]: (tool.get("parameters") or {}).get("properties") or {} for tool in offered}
+
+
 class WrittenCalls:
     """Feed the text of an answer to `add` and get back what goes to the caller. `tools`: those that were offered, by
     their names, and the schemas of their arguments.
@@ -58,6 +69,7 @@ class WrittenCalls:
 
     def __init__(self, tools: Mapping[str, Mapping[str, Any]]) -> None:
         self._tools = tools
+        self._marks = (*_MARKS, *(f"functions.{name}:" for name in tools))
         self._openings = [_ENVELOPE, *(f'{opening}{name}"' for opening in _OPENINGS for name in tools)]
         self._held = ""
         self.written = ""
@@ -84,6 +96,11 @@ class WrittenCalls:
         rest, self._held = self._held, ""
         return rest
 
+    def add_thoughts(self, text: str) -> None:
+        """Thoughts that nothing follows: calls that are marked as some in them are the answer's."""
+        if begins := [at for mark in self._marks if (at := text.find(mark)) >= 0]:
+            self.written = text[min(begins) :]
+
     def calls(self) -> list[Call] | None:
         """The names and arguments that were written; None when some of it cannot be read or names no tool."""
         text = self.written
@@ -94,9 +111,9 @@ class WrittenCalls:
 
     def _begins(self, text: str) -> bool | None:
         """Does the text begin with a call, marked as one or in JSON? None: not known yet."""
-        if text.startswith(_MARKS):
+        if text.startswith(self._marks):
             return True
-        if _FENCE_BEGUN.match(text) or any(mark.startswith(text) for mark in _MARKS):
+        if _FENCE_BEGUN.match(text) or any(mark.startswith(text) for mark in self._marks):
             return None
         if text[0] in "<ft":
             return False
@@ -111,11 +128,24 @@ class WrittenCalls:
 
     def _in_tags(self, text: str) -> list[Call]:
         """Calls whose arguments have tags of their own."""
+        if text.startswith("<|open|>"):
+            return self._in_opened(text)
         functions = [(match[1], _PARAMETER.findall(match[2]), match[2]) for match in _FUNCTION.finditer(text)]
         found = [(name, values) for name, values, inside in functions if values or not inside.strip()]
         if not found:
             found = [(match[1], _KEY.findall(match[2])) for match in _KEYED.finditer(text) if match[1] in self._tools]
         return [(name, json.dumps(self._arguments(name, values))) for name, values in found]
+
+    def _in_opened(self, text: str) -> list[Call]:
+        """Kimi K3's; none of one that is cut off."""
+        called: list[tuple[str, list[tuple[str, str, str]]]] = []
+        for match in _OPENED.finditer(text) if text.count("<|open|>") == text.count("<|close|>") else ():
+            said = dict(_ATTRIBUTE.findall(match[1]))
+            if "tool" in said:
+                called.append((said["tool"], []))
+            elif "key" in said and called:
+                called[-1][1].append((said["key"], "yes" if said.get("type") == "string" else "", match[2]))
+        return [(name, json.dumps(self._arguments(name, values))) for name, values in called]
 
     def _arguments(self, name: str, values: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
         schemas = self._tools.get(name, {})

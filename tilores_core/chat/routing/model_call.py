@@ -18,7 +18,8 @@ from tilores_core.chat.routing.watch import Watch, WatchExpiredError
 from tilores_core.contracts import Attempt, CompletionPiece, Delta, Message, Turn
 from tilores_core.errors import DeadlineExceededError, error_code
 from tilores_core.llm.failures import failure_of
-from tilores_core.llm.normalizer import NO_USAGE, Completion, Normalizer, offered_tools
+from tilores_core.llm.normalizer import NO_USAGE, Completion, Normalizer
+from tilores_core.llm.written_calls import offered_tools
 
 OnDelta = Callable[[Delta], None]
 
