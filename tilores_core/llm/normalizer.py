@@ -186,7 +186,7 @@ class Normalizer:
         if self._written is not None:
             text = self._written.add(text) + self._written.rest()
             if not (text or self._texts or self._calls) and _FINISH.get(self._reason) in ("stop", "tool_calls"):
-                state = self._state
+                kept = self._state
                 thoughts = self._thoughts.unclosed or kept.get("reasoning_content") or kept.get("reasoning")
                 if isinstance(thoughts, str) and not self._written.written:
                     self._written.add_thoughts(thoughts)
