@@ -111,7 +111,7 @@ def create_app(
             seen = None if with_jobs else lambda: workers(environment.data_dir)
 
             def note() -> str | None:
-                return NO_WORKER if seen is not None and not seen().running else None
+                return NO_WORKER if seen is not None and seen().missing else None
 
             def is_ready() -> bool:
                 return application.ready

@@ -12,7 +12,7 @@ from tilores_core.chat.customer.finder import CustomerFinder
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.models import Models
-from tilores_core.chat.prompts import BuiltinPrompts
+from tilores_core.chat.prompts import BUILTIN
 from tilores_core.chat.reporter import OutcomeReporter
 from tilores_core.chat.turn_context import KeyMemo, TurnContext
 from tilores_core.contracts import (
@@ -28,6 +28,7 @@ from tilores_core.contracts import (
     ModelInfo,
     Observer,
     Outcome,
+    PromptChoice,
     PromptSource,
     Record,
     SourceSchema,
@@ -70,6 +71,15 @@ JOHN_2 = customer("C-1002", "John Smith", "mark-john-two", born="1975-11-20", ci
 PEOPLE = (EDWINA, ROBIN, JOHN_1, JOHN_2)
 
 ABOUT_EDWINA = "What is Edwina Hawthorne's credit score?"
+
+
+class OnePrompt:
+    """A `PromptSource`: the turn's own prompt, else the built-in one."""
+
+    varies = False
+
+    def choose(self, turn: Turn, model: str) -> PromptChoice:
+        return PromptChoice(turn.prompt or BUILTIN)
 
 
 class Crm:
@@ -179,7 +189,7 @@ class World:
         self.engine = ChatEngine(
             customers=self.lookup,
             models=self.models,
-            prompts=prompts or BuiltinPrompts(),
+            prompts=prompts or OnePrompt(),
             cache=self.cache,
             table=table,
             reporter=self.reporter,

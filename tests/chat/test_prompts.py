@@ -2,30 +2,24 @@ from __future__ import annotations
 
 import re
 
-from tilores_core import Prompt, PromptSource, Turn
+from tilores_core import Prompt
 from tilores_core.chat.prompts import (
+    BUILTIN,
     BUILTIN_PARTS,
     BUILTIN_TEMPLATE,
     GUIDANCE,
     NO_CUSTOMER,
     ORDER,
     PLACEHOLDER,
-    BuiltinPrompts,
     build_prompt,
     system_message,
 )
 from tilores_core.spectrums import SPECTRUMS
 
-TURN = Turn(messages=({"role": "user", "content": "Hello"},))
-
 
 def test_the_builtin_prompt_is_version_one_named_by_its_text() -> None:
-    source: PromptSource = BuiltinPrompts()
-    prompt = source.choose(TURN, "").prompt
-    assert prompt.template == BUILTIN_TEMPLATE
-    assert re.fullmatch("1-[0-9a-f]{12}", prompt.version)
-    assert source.choose(TURN, "").prompt is prompt
-    assert set(ORDER) <= set(prompt.parts)
+    assert re.fullmatch("1-[0-9a-f]{12}", BUILTIN.version)
+    assert set(ORDER) <= set(BUILTIN.parts)
 
 
 def test_every_text_of_a_prompt_is_in_its_version() -> None:
@@ -56,11 +50,6 @@ def test_the_guidance_for_a_spectrum_names_a_spectrum() -> None:
     assert set(BUILTIN_PARTS) - {name for name in BUILTIN_PARTS if name.startswith(GUIDANCE)} == set(ORDER)
 
 
-def test_a_turns_own_prompt_wins() -> None:
-    own = Prompt(version="v7", template="Mine: {customer}")
-    assert BuiltinPrompts().choose(Turn(messages=TURN.messages, prompt=own), "").prompt is own
-
-
 def test_the_builtin_template_has_one_place_for_the_customer() -> None:
     assert BUILTIN_TEMPLATE.count(PLACEHOLDER) == 1
 
@@ -73,7 +62,7 @@ def test_records_are_put_in_unread() -> None:
 
 
 def test_without_a_customer_it_says_so() -> None:
-    text = system_message(BuiltinPrompts().choose(TURN, "").prompt, None)
+    text = system_message(BUILTIN, None)
     assert NO_CUSTOMER in text
     assert PLACEHOLDER not in text
     assert "{guidance}" not in text

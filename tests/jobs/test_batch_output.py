@@ -21,7 +21,7 @@ from tilores_core.errors import InvalidRequestError, TiloresError
 from tilores_core.jobs import batch_output
 from tilores_core.jobs.batch import Batch, BatchPlan
 from tilores_core.jobs.batch_input import BatchLine
-from tilores_core.jobs.batch_output import OrderedOutput, OutputFile, Slot, read_written, resume
+from tilores_core.jobs.batch_output import OrderedOutput, OutputBusyError, OutputFile, Row, Slot, read_written, resume
 from tilores_core.testing.waiting import settle
 
 
@@ -217,7 +217,8 @@ async def test_nobody_waits_for_rows_to_be_gathered(tmp_path: Path, monkeypatch:
 
 async def test_room_is_there_as_soon_as_a_straggler_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_output, "_GATHER_SECONDS", 3600.0)
-    output: OrderedOutput[int] = OrderedOutput(OutputFile.open(tmp_path / "out.jsonl", resume=False), window=8)
+    file = OutputFile.open(tmp_path / "out.jsonl", resume=False)
+    output: OrderedOutput[int] = OrderedOutput(file, window=8)
     writing = asyncio.create_task(output.write())
     first, *_ = await _add(output, *range(8))
     output.finish(first, _row(0))
@@ -225,17 +226,24 @@ async def test_room_is_there_as_soon_as_a_straggler_has_come(tmp_path: Path, mon
         await output.add(8, None)
         output.end(unfinished=True)
         await writing
+    file.close()
 
 
 async def test_ending_early_leaves_what_waits_to_the_next_run(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    output: OrderedOutput[int] = OrderedOutput(OutputFile.open(path, resume=False), window=4)
+    file = OutputFile.open(path, resume=False)
+    counted = list[Row]()
+    output: OrderedOutput[int] = OrderedOutput(file, window=4, count=counted.append)
     writing = asyncio.create_task(output.write())
     for slot in await _add(output, 0, 1, 2, 3):
         if slot.line != 1:
             output.finish(slot, _row(slot.line))
     output.end(unfinished=True)
     await writing
+    with pytest.raises(OutputBusyError):  # what waits is kept before another run may go on
+        OutputFile.open(path, resume=False)
+    file.close()
+    assert counted == [_row(0)]
     assert len(list(resume(path, [f"id-{place}" for place in range(4)], str))) == 1
     assert [slot.line for slot in output.early()] == [2, 3]
 

@@ -22,6 +22,9 @@ from tilores_core.jobs.batch_input import BatchLine, read_batch
 from tilores_core.jobs.batch_output import early_path, keep_early, take_early
 from tilores_core.jobs.batch_rows import Speed, Totals, count_lines
 from tilores_core.jobs.executor_backend import ExecutorBackend, deserialize_line
+from tilores_core.metrics import Metrics
+from tilores_core.metrics.catalogue import BATCH_LINES
+from tilores_core.metrics.meters import ModelLabels
 from tilores_core.testing.waiting import eventually
 
 
@@ -185,7 +188,7 @@ async def test_what_was_written_before_is_not_asked_again(tmp_path: Path) -> Non
     work = Worker()
     batch = _batch(tmp_path, work, resume=True)
     totals = await batch.run()
-    assert (batch.taken_up, totals.lines) == (2, 5)
+    assert (batch.taken_up.lines, totals.lines) == (2, 5)
     assert work.asked == {"three": 1}
 
 
@@ -214,16 +217,24 @@ def test_the_index_lets_go_of_nothing_and_holds_no_failures(tmp_path: Path) -> N
 async def test_ended_early_nothing_finished_is_lost(tmp_path: Path) -> None:
     ids = _write(tmp_path / "in.jsonl", [f"q{n}" for n in range(60)])
     first = Worker(slow=lambda line: 60.0 if line.place == 4 else 0.001)
-    running = asyncio.create_task(_batch(tmp_path, first, window=32).run())
+    ended = _batch(tmp_path, first, window=32)
+    running = asyncio.create_task(ended.run())
     await eventually(lambda: sum(first.asked.values()) >= 30 and first.at_work == 1)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert [row["id"] for row in _rows(tmp_path / "out.jsonl")] == ids[:4]
     assert len(take_early(tmp_path / "out.jsonl")) == sum(first.asked.values()) - 5
+    assert ended.totals.lines == 4
 
     second = Worker()
-    totals = await _batch(tmp_path, second, resume=True).run()
+    goes_on = _batch(tmp_path, second, resume=True)
+    metrics = Metrics(ModelLabels(lambda name: False))
+    with metrics.batches.running(goes_on.count_new):
+        totals = await goes_on.run()
+    assert goes_on.taken_up.lines == 4
+    counted = {sample.labels: sample.value for sample in metrics.batches.samples() if sample.family is BATCH_LINES}
+    assert counted[("all",)] == 56
     assert [row["id"] for row in _rows(tmp_path / "out.jsonl")] == ids
     assert totals.lines == 60
     asked = first.asked + second.asked

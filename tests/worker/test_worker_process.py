@@ -24,7 +24,7 @@ from tests.redis_server import redis_binaries
 from tilores_core.cli.options import Options
 from tilores_core.cli.serve import _variables
 from tilores_core.errors import ConfigError
-from tilores_core.resilience.presence import present, workers
+from tilores_core.resilience.presence import WorkersSeen, announce_start, present, workers
 from tilores_core.settings import load_environment
 from tilores_core.testing.waiting import wait_until
 from tilores_core.worker.process import NO_PLUGINS
@@ -264,11 +264,17 @@ def _age(folder: Path, seconds: float) -> None:
 
 def test_presence_tells_running_workers_from_those_that_ended_and_were_killed(tmp_path: Path) -> None:
     assert (workers(tmp_path).running, workers(tmp_path).last_seen) == (0, None)
+    assert workers(tmp_path).missing
+    starts = announce_start(tmp_path)
+    assert starts is not None
+    assert workers(tmp_path) == WorkersSeen(starting=True)
     with present(tmp_path, restarts=3):
         seen = workers(tmp_path)
-        assert (seen.running, seen.restarts) == (1, 3)
+        assert (seen.running, seen.restarts, seen.starting) == (1, 3, False)
         assert seen.last_seen is not None
-    assert (workers(tmp_path).running, workers(tmp_path).last_seen) == (0, None)
+    _age(tmp_path, 120)
+    assert workers(tmp_path) == WorkersSeen()
+    starts.unlink()
 
     (tmp_path / "file").touch()
     with (
@@ -276,6 +282,7 @@ def test_presence_tells_running_workers_from_those_that_ended_and_were_killed(tm
         present(tmp_path / "file", restarts=0),
     ):
         pass
+    assert announce_start(tmp_path / "file") is None
 
     def killed(told: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """A file that was left behind."""

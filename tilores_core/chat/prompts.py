@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from tilores_core.contracts import Prompt, PromptChoice
+from tilores_core.contracts import Prompt
 
 if TYPE_CHECKING:
-    from tilores_core.contracts import Turn
+    pass
 
 PLACEHOLDER: Final = "{customer}"
 
@@ -79,17 +79,6 @@ def build_prompt(number: int, parts: Mapping[str, str]) -> Prompt:
 
 BUILTIN: Final = build_prompt(1, BUILTIN_PARTS)
 BUILTIN_TEMPLATE: Final = BUILTIN.template
-
-
-class BuiltinPrompts:
-    """A `PromptSource` with one prompt: the turn's own if it brings one, else the built-in."""
-
-    def choose(self, turn: Turn, model: str) -> PromptChoice:
-        return PromptChoice(turn.prompt or BUILTIN)
-
-    @property
-    def varies(self) -> bool:
-        return False
 
 
 def system_message(prompt: Prompt, customer_text: str | None) -> str:

@@ -143,7 +143,7 @@ def _warn(environment: Environment, loaded: LoadedConfig) -> None:
 
     if not loaded.config.use.alerts:
         typer.echo("note: [use] alerts names no channel, so nothing is delivered", err=True)
-    elif not workers(environment.data_dir).running:
+    elif workers(environment.data_dir).missing:
         typer.echo(
             "note: no worker process is running, so nothing is delivered\n"
             "  fix:  tilores worker, or tilores serve without --no-worker",

@@ -104,7 +104,9 @@ async def _run(batch: Batch, source: Path, output: Path, shown: BatchDisplay) ->
             totals = running.result()
             failed = await batch.write_failures()
             end = speed.look(totals.lines)
-        shown.end(end, resumed=batch.taken_up, output=output, failures=failures_path(output) if failed else None)
+        shown.end(
+            end, resumed=batch.taken_up.lines, output=output, failures=failures_path(output) if failed else None
+        )
         return failed
     except asyncio.CancelledError:
         running.cancel()

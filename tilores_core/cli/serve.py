@@ -63,7 +63,7 @@ def serve(options: Options, *, no_worker: bool, **overrides: Any) -> None:
             log.warning("serve.alerts_not_delivered", fix="tilores worker, or tilores serve without --no-worker")
         if with_worker:
             delay = 0.0 if environment.workers == 1 else _WORKER_DELAY_SECONDS
-            companion = WorkerSupervisor({**os.environ, **variables}, delay=delay)
+            companion = WorkerSupervisor({**os.environ, **variables}, environment.data_dir, delay=delay)
         _run(app, environment, loaded, companion)
 
 

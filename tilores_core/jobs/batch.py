@@ -70,8 +70,9 @@ class Batch:
         """Prepare a run. `backend`: processes the lines that are not cached in this process; by default this event
         loop does."""
         self.totals = Totals()
-        self.taken_up = 0
-        """How many lines an earlier run had written."""
+        """Of the lines in the output: so two runs of one batch, the first of which ends late, count none twice."""
+        self.taken_up = Totals()
+        """Of these, what an earlier run had written."""
         self._plan = plan
         self._processor = processor
         self._backend = backend
@@ -96,12 +97,13 @@ class Batch:
         try:
             try:
                 self.taken_up = await asyncio.to_thread(self._take_up, lines, index)
+                self.totals.add(self.taken_up)
             except BaseException:
                 file.drop()
                 raise
-            self._output = OrderedOutput(file, window=plan.window, note=index.note)
+            self._output = OrderedOutput(file, window=plan.window, note=index.note, count=self.totals.count)
             async with ReadAhead(lines, index, plan.group) as ahead:
-                await self._write_all(ahead)
+                await self._write_all(ahead, file)
             await asyncio.to_thread(keep_early, plan.output, {})
         finally:
             await asyncio.to_thread(lines.close)
@@ -120,16 +122,20 @@ class Batch:
                 opening.result().drop()
             raise
 
+    def count_new(self) -> dict[str, float]:
+        """The totals without what an earlier run, whose process has counted it, had written."""
+        before = self.taken_up.plain()
+        return {name: value - before[name] for name, value in self.totals.plain().items()}
+
     async def write_failures(self) -> int:
         """See `batch_failures`; after `run`."""
         return await asyncio.to_thread(write_failures, self._plan.source, self._plan.output, self._plan.input)
 
-    def _take_up(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> int:
+    def _take_up(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> Totals:
         """Count and index what is written; `lines` then continues behind it."""
-        place, noted = 0, list[tuple[bytes, int]]()
+        written, noted = Totals(), list[tuple[bytes, int]]()
         for line, row, begins in resume(self._plan.output, lines, lambda line: line.id):
-            place += 1
-            self.totals.count(row)
+            written.count(row)
             if "error" not in row:
                 noted.append((line_key(line), begins))
             if len(noted) >= _NOTED_AT_ONCE:
@@ -137,11 +143,11 @@ class Batch:
                 noted.clear()
         index.add(noted)
         self._early = take_early(self._plan.output) if self._plan.resume else {}
-        return place
+        return written
 
     # --- the lines ---------------------------------------------------------------------------------------
 
-    async def _write_all(self, ahead: ReadAhead) -> None:
+    async def _write_all(self, ahead: ReadAhead, file: OutputFile) -> None:
         """What fails first, the reading, a line's work or the writing, ends the others."""
         writing = asyncio.create_task(self._output.write(), name="batch output")
         try:
@@ -153,18 +159,20 @@ class Batch:
                 await self._flush()
                 self._output.end()
         except BaseException as error:
-            await asyncio.shield(asyncio.ensure_future(self._leave_off(writing)))
+            await asyncio.shield(asyncio.ensure_future(self._leave_off(writing, file)))
             if isinstance(error, BaseExceptionGroup):
                 raise error.exceptions[0] from None
             raise
 
-    async def _leave_off(self, writing: asyncio.Task[None]) -> None:
-        """Write what is ready, and keep what was finished before its turn."""
+    async def _leave_off(self, writing: asyncio.Task[None], file: OutputFile) -> None:
+        """Write what is ready, keep what was finished before its turn, and only then let the next run go on."""
         self._output.end(unfinished=True)
         await asyncio.wait({writing})
         rows = {slot.line.place: slot.row.result() for slot in self._output.early()}
         with suppress(OSError):  # no room for it: those lines are asked again
             await asyncio.to_thread(keep_early, self._plan.output, {**self._early, **rows})
+        with suppress(OSError):
+            await asyncio.to_thread(file.close)
 
     async def _begin(self, pending: PendingLine) -> None:
         line, key = pending.line, pending.key
@@ -175,16 +183,16 @@ class Batch:
         if asked is not None and asked.done() and "error" in asked.result():
             asked = None
         if line.problem is not None:
-            self._finish(slot, problem_row(line))
+            self._output.finish(slot, problem_row(line))
         elif kept is not None and kept["id"] == line.id:
-            self._finish(slot, kept)
+            self._output.finish(slot, kept)
         elif (cached := self._processor.try_cached(line)) is not None:
-            self._finish(slot, cached)
+            self._output.finish(slot, cached)
         elif asked is not None:
-            asked.add_done_callback(lambda first: self._finish(slot, repeat_row(line.id, first.result())))
+            asked.add_done_callback(lambda first: self._output.finish(slot, repeat_row(line.id, first.result())))
             return
         elif pending.earlier is not None:
-            self._finish(slot, repeat_row(line.id, pending.earlier))
+            self._output.finish(slot, repeat_row(line.id, pending.earlier))
             return
         else:
             self._remember(key, slot.row)
@@ -214,7 +222,7 @@ class Batch:
     async def _process(self, chunk: Sequence[Slot[BatchLine]]) -> None:
         try:
             for slot, row in zip(chunk, await self._rows([slot.line for slot in chunk]), strict=True):
-                self._finish(slot, row)
+                self._output.finish(slot, row)
         finally:
             self._limit.release()
 
@@ -225,10 +233,6 @@ class Batch:
             return [await self._processor.process(lines[0])]
         except Exception as error:  # `process` answers for everything; a fault in it is one line's, not the batch's
             return [error_row(lines[0].id, error, attempts=1, seconds=0.0)]
-
-    def _finish(self, slot: Slot[BatchLine], row: dict[str, Any]) -> None:
-        self._output.finish(slot, row)
-        self.totals.count(row)
 
 
 async def _end_of(task: asyncio.Task[None]) -> None:

@@ -92,8 +92,9 @@ class OutputFile:
 
     def close(self) -> None:
         """After this not even the power's going loses any."""
-        with self._file:
-            os.fsync(self._file.fileno())
+        if not self._file.closed:
+            with self._file:
+                os.fsync(self._file.fileno())
 
     def drop(self) -> None:
         """Close what cannot be written any more."""
@@ -141,13 +142,22 @@ class Slot(Generic[T]):
 class OrderedOutput(Generic[T]):
     """Rows in the order in which their slots were added, written in groups: as many as came while the last was.
 
-    `window`: how many slots may wait. `note`: called in a thread, once rows are in the file.
+    `window`: how many slots may wait. Once rows are in the file, `note` is called with them in a thread, and `count`
+    with each in the event loop.
     """
 
-    def __init__(self, file: OutputFile, *, window: int = WINDOW, note: Note | None = None) -> None:
+    def __init__(
+        self,
+        file: OutputFile,
+        *,
+        window: int = WINDOW,
+        note: Note | None = None,
+        count: Callable[[Row], None] | None = None,
+    ) -> None:
         self._file = file
         self._window = window
         self._note = note
+        self._count = count
         self._slots: deque[Slot[T]] = deque()
         self._came = asyncio.Event()
         self._pressing = asyncio.Event()
@@ -185,7 +195,8 @@ class OrderedOutput(Generic[T]):
         return [slot for slot in self._slots if slot.row.done()]
 
     async def write(self) -> None:
-        """Write until `end`, and close the file. Raises `TiloresError`, e.g. on a full disk."""
+        """Write until `end`, and close the file, unless more is to be done while others are kept from it
+        (`unfinished`). Raises `TiloresError`, e.g. on a full disk."""
         try:
             while self._is_ready() or not (self._stopped or (self._ended and not self._slots)):
                 await self._came.wait()
@@ -197,10 +208,14 @@ class OrderedOutput(Generic[T]):
                 self._left.set()
                 if group:
                     await asyncio.to_thread(self._append, group)
+                if self._count is not None:
+                    for slot in group:
+                        self._count(slot.row.result())
         except BaseException:
             await _to_its_end(self._file.drop)
             raise
-        await _to_its_end(self._file.close)
+        if not self._stopped:
+            await _to_its_end(self._file.close)
 
     def _is_ready(self) -> bool:
         return bool(self._slots) and self._slots[0].row.done()

@@ -85,9 +85,9 @@ def _end(cache: str | None, attempts: int, seconds: float) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Totals:
-    """Counts of finished lines.
+    """Counts of lines that have a row.
 
-    `lines`: that were finished, of which `failed` ended with an error.
+    `lines`: how many, of which `failed` ended with an error.
 
     `cached`: answered by a cache tier, `repeated`: by an earlier line, `unidentified`: no customer, or more than one,
     is meant. `attempts`: how often lines were tried; `cost` in US dollars, of what has a known price.
@@ -116,6 +116,10 @@ class Totals:
         if row["customer"] in ("none", "several"):
             self.unidentified += 1
         self.cost += row.get("cost") or 0.0
+
+    def add(self, other: Totals) -> None:
+        for name, value in other.plain().items():
+            setattr(self, name, getattr(self, name) + value)
 
     def plain(self) -> dict[str, float]:
         return asdict(self)

@@ -222,7 +222,7 @@ BATCHES_RUNNING = _gauge("batches_running", "Batches in progress.")
 BATCH_LINES = _counter(
     "batch_lines",
     "Lines of batches. outcome: all, and of these failed, cached, repeated (answered by an earlier line), "
-    "unidentified. A batch that is resumed after a restart counts its finished lines again.",
+    "unidentified. Each line once, when it is in the output, also where a batch is resumed.",
     "outcome",
 )
 PREWARM_LEADING = _gauge("prewarm_leading", "Processes that run the pre-warm schedule; one of all replicas does.")

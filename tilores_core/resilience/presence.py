@@ -21,6 +21,8 @@ from tilores_core.errors import ConfigError
 
 SECONDS: Final = 1.0
 FRESH_SECONDS: Final = 10.0
+_START_SECONDS: Final = 60.0
+"""A worker that has not begun by then has not started, whatever its supervisor said."""
 _FORGOTTEN_SECONDS: Final = 24 * 3600.0
 
 
@@ -28,12 +30,28 @@ _FORGOTTEN_SECONDS: Final = 24 * 3600.0
 class WorkersSeen:
     """The worker processes that have reported to the store.
 
-    `last_seen`: seconds since the epoch, None when no worker was seen; `restarts`: of the one seen last.
+    `last_seen`: seconds since the epoch, None when no worker was seen; `restarts`: of the one seen last; `starting`:
+    none runs yet, and a server has begun to start one.
     """
 
     running: int = 0
     last_seen: float | None = None
     restarts: int = 0
+    starting: bool = False
+
+    @property
+    def missing(self) -> bool:
+        return not (self.running or self.starting)
+
+
+def announce_start(data_dir: Path) -> Path | None:
+    """Say that this process begins to start a worker; the file that says so, None where none can be written."""
+    path = data_dir / "workers" / f"{os.getpid()}-starts.json"
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(json.dumps({"pid": os.getpid(), "host": machine(), "starts": True}))
+        return path
+    return None
 
 
 @contextmanager
@@ -74,15 +92,18 @@ def present(data_dir: Path, *, restarts: int) -> Iterator[None]:
 
 def workers(data_dir: Path) -> WorkersSeen:
     """What is known of the worker processes that use this data folder."""
-    now, running, last_seen, restarts = time.time(), 0, None, 0
+    now, running, last_seen, restarts, starting = time.time(), 0, None, 0, False
     for path in (data_dir / "workers").glob("*.json"):
         with suppress(OSError, ValueError):
             seen = path.stat().st_mtime
             record = json.loads(path.read_text())
+            if "starts" in record:
+                starting |= now - seen < _START_SECONDS and not _is_dead(record)
+                continue
             if last_seen is None or seen >= last_seen:
                 last_seen, restarts = seen, int(record["restarts"])
             running += now - seen < FRESH_SECONDS and not _is_dead(record)
-    return WorkersSeen(running, last_seen, restarts)
+    return WorkersSeen(running, last_seen, restarts, starting and not running)
 
 
 def _is_dead(record: dict[str, Any]) -> bool:

@@ -50,12 +50,14 @@ _HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _FLAGS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 _MAX_AGE_DIGITS: Final = re.compile(r"[0-9]{1,10}")  # more digits are over 300 years: the same as no limit
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
+_LIMIT: Final = re.compile(r"(?P<length>of length )?(?P<sign>[<>])= (?P<limit>[-+.e0-9]+)")
 _WORDS: Final[Mapping[str, str]] = {
-    "str": "string",
-    "int": "whole number",
-    "float": "number",
+    "str": "a string",
+    "int": "a whole number",
+    "float": "a number",
     "bool": "true or false",
-    "array": "list",
+    "array": "a list",
+    "object": "an object",
 }
 
 
@@ -68,7 +70,7 @@ def read_json(kind: type[T], body: bytes, at: str = "", fixes: Mapping[str, str]
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise _invalid(error, at, fixes or {}) from None
+        raise _invalid(error, at, fixes) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if (mended := without_halves(body)) is not None:
             return read_json(kind, mended, at, fixes)
@@ -100,24 +102,30 @@ def convert(kind: type[T], value: object, at: str) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise _invalid(error, at, {}) from None
+        raise _invalid(error, at) from None
     except RecursionError:
         raise InvalidRequestError(f"{at} is nested too deeply", param=at, fix="send it flatter") from None
 
 
-def _invalid(error: msgspec.ValidationError, at: str, fixes: Mapping[str, str]) -> InvalidRequestError:
+def _invalid(error: msgspec.ValidationError, at: str, fixes: Mapping[str, str] | None = None) -> InvalidRequestError:
     message, _, place = str(error).partition(" - at `$")
     path = place.rstrip("`").partition("[...]")[0]
     if missing := _MISSING.fullmatch(message):
         path, message = f"{path}.{missing['name']}", "is required"
     param = f"{at}{path}".removeprefix(".")
     what = re.sub(r"`([^`]+)`", _plain_types, message.removeprefix("Expected ")).replace(", got ", ", not ")
+    what = _LIMIT.sub(_plain_limit, what)
     if message.startswith("Invalid"):
         what = "has a value that is not allowed"  # the message quotes it, and it may be a customer's
     elif message != "is required":
         what = f"must be {what}"
-    fix = fixes.get(param) or fixes.get(f"*.{param.rpartition('.')[2]}")
-    return InvalidRequestError(f"{param or 'the body'} {what}", param=param or None, fix=fix)
+    fix = fixes and (fixes.get(param) or fixes.get(f"*.{param.rpartition('.')[2]}"))
+    return InvalidRequestError(f"{param or 'the body'} {what}", param=param or None, fix=fix or None)
+
+
+def _plain_limit(match: re.Match[str]) -> str:
+    what = "with a length of" if match["length"] else "of"
+    return f"{what} at {'most' if match['sign'] == '<' else 'least'} {match['limit'].removesuffix('.0')}"
 
 
 def _plain_types(match: re.Match[str]) -> str:

@@ -27,7 +27,7 @@ from tilores_core.host.host import PluginHost
 from tilores_core.resilience import Condition
 from tilores_core.resilience.presence import WorkersSeen
 
-Status = Literal["ok", "degraded", "failed", "off"]
+Status = Literal["ok", "starting", "degraded", "failed", "off"]
 
 SECONDS_PER_CHECK = 1.0
 _SECONDS_PER_TIER = 0.25
@@ -238,10 +238,10 @@ class HealthReport:
         detail: dict[str, Any] = {"running": seen.running, "last_seen": None, "restarts": seen.restarts}
         if seen.last_seen is not None:
             detail["last_seen"] = _to_datetime(seen.last_seen).isoformat(timespec="seconds")
-        if not seen.running:
+        if seen.missing:
             detail["reason"] = NO_WORKER
         status: Status = "ok" if seen.running else "off" if seen.last_seen is None else "degraded"
-        return {"worker": Part(status=status, detail=detail)}
+        return {"worker": Part(status="starting" if seen.starting else status, detail=detail)}
 
     def _queue(self, name: str, *, waiting: int, dropped: int, failed: int) -> Part:
         """Degraded for five minutes after something was lost."""
@@ -307,7 +307,7 @@ async def _within(name: str, check: Check) -> Parts:
 def _overall(parts: Parts) -> Literal["ok", "degraded", "failed"]:
     if any(name in parts and parts[name].status == "failed" for name in _ESSENTIAL):
         return "failed"
-    return "ok" if all(part.status in ("ok", "off") for part in parts.values()) else "degraded"
+    return "ok" if all(part.status in ("ok", "off", "starting") for part in parts.values()) else "degraded"
 
 
 def _to_datetime(seconds: float) -> datetime:

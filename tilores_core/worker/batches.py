@@ -145,7 +145,7 @@ def batch_start(services: Services) -> Start:
         totals, metrics = batch.totals, services.metrics
 
         async def run() -> None:
-            with nullcontext() if metrics is None else metrics.batches.running(totals.plain):
+            with nullcontext() if metrics is None else metrics.batches.running(batch.count_new):
                 await batch.run()
 
         return Run(run, totals.plain, lambda: totals.lines)

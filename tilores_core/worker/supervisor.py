@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import structlog
 
+from tilores_core.resilience.presence import announce_start
 from tilores_core.worker.process import RESTARTS, SUPERVISED
 
 log = structlog.get_logger(part="worker")
@@ -30,10 +32,12 @@ class WorkerSupervisor:
     The worker watches a pipe that only this process holds, so it ends also when this process is killed.
     """
 
-    def __init__(self, variables: Mapping[str, str], *, delay: float = 0.0) -> None:
-        """Prepare to start a worker. `variables`: the environment of the worker. `delay`: seconds to wait before
-        the first start."""
+    def __init__(self, variables: Mapping[str, str], data_dir: Path, *, delay: float = 0.0) -> None:
+        """Prepare to start a worker. `variables`: the environment of the worker. `data_dir`: its data folder.
+        `delay`: seconds to wait before the first start."""
         self._variables = {**variables, SUPERVISED: "1"}
+        self._data_dir = data_dir
+        self._announced: Path | None = None
         self._delay = delay
         self._ending = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,6 +45,7 @@ class WorkerSupervisor:
         self._thread = threading.Thread(target=self._run, name="worker supervisor", daemon=True)
 
     def start(self) -> None:
+        self._announced = announce_start(self._data_dir)
         self._thread.start()
 
     def end(self) -> None:
@@ -61,6 +66,9 @@ class WorkerSupervisor:
         if process is not None and process.poll() is None:
             process.kill()
             process.wait()
+        if self._announced is not None:
+            with suppress(OSError):
+                self._announced.unlink()
 
     def _run(self) -> None:
         pause, restarts = _FIRST_PAUSE, 0
