@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -18,6 +21,10 @@ from tilores_core.testing.waiting import wait_until
 
 QUESTION = {"input": "How are you?"}
 SCORE = {"input": "What is Edwina Hawthorne's credit score?"}
+
+
+COMPLETION = {"model": "gated:slow", "stream": True, "messages": [{"role": "user", "content": "How are you?"}]}
+ENDING = "the server is ending"
 
 
 def read_until(lines: Iterator[str], text: str) -> None:
@@ -55,27 +62,38 @@ def test_readiness_fails_first_and_the_second_signal_ends_at_once(start_gated: S
         assert httpx.get(f"{server.url}/health").status_code == 200
         assert httpx.get(f"{server.v1}/models").status_code == 200
         server.signal()
-        with pytest.raises(httpx.RemoteProtocolError):
-            "".join(lines)
+        rest = list(lines)
+    assert ENDING in rest[-2]
     assert server.wait() == 0
     assert "cancelled" in gate.events
     assert "done" not in gate.events
 
 
-def test_the_wait_for_a_stream_is_bounded(start_gated: StartGated) -> None:
-    server, gate = start_gated(
-        toml="[chat]\nshutdown_seconds = 1\n", expects="timeout graceful shutdown|without completing response"
-    )
-    with httpx.stream("POST", f"{server.chat}/stream", json=QUESTION, timeout=30) as reply:
-        lines = reply.iter_lines()
-        read_until(lines, "first ")
+def test_the_wait_is_bounded_and_what_is_not_finished_ends_with_an_error(start_gated: StartGated) -> None:
+    server, gate = start_gated(toml="[chat]\nshutdown_seconds = 1\n", expects="timeout graceful shutdown")
+    paths = {"chat/stream": QUESTION, "chat/stream_log": QUESTION, "v1/chat/completions": COMPLETION}
+    with ExitStack() as stack, ThreadPoolExecutor() as pool:
+        whole = pool.submit(httpx.post, f"{server.chat}/invoke", json={"input": "Who are you?"}, timeout=30)
+        streams = {}
+        for path, body in paths.items():
+            reply = stack.enter_context(httpx.stream("POST", f"{server.url}/{path}", json=body, timeout=30))
+            streams[path] = reply.iter_lines()
+            read_until(streams[path], "first ")
+        wait_until(lambda: gate.events.count("start") == 2, "the whole answer is not under way")
         server.signal()
-        with pytest.raises(httpx.RemoteProtocolError):
-            "".join(lines)
+        last = {path: [line for line in lines if line][-2:] for path, lines in streams.items()}
+    assert last["chat/stream"][0] == last["chat/stream_log"][0] == "event: error"
+    for path in ("chat/stream", "chat/stream_log"):
+        told = json.loads(last[path][1].removeprefix("data: "))
+        assert told["status_code"] == 503
+        assert told["message"].startswith(ENDING)
+    error = json.loads(last["v1/chat/completions"][-1].removeprefix("data: "))["error"]
+    assert (error["code"], error["message"].startswith(ENDING)) == ("service_unavailable", True)
+    assert (whole.result().status_code, whole.result().headers["Retry-After"]) == (503, "1")
     assert server.wait() == 0
     gate.wait_for("cancelled")
     gate.wait_for("closed")
-    assert server.lines(event="request.cancelled_by_shutdown")
+    assert len(server.lines(event="request.cancelled_by_shutdown")) == 4
 
 
 # --- several workers ----------------------------------------------------------------------------------------
@@ -149,8 +167,8 @@ def test_a_second_signal_ends_all_workers(start_gated: StartGated) -> None:
         server.signal(signal.SIGINT)
         wait_until(lambda: "Shutting down" in server.log_text, "the workers were told")
         server.signal(signal.SIGINT)
-        with pytest.raises(httpx.RemoteProtocolError):
-            "".join(lines)
+        rest = list(lines)
+    assert ENDING in rest[-2]
     assert server.wait() == 0
     assert [pid for pid in workers_of(server) if alive(pid)] == []
 

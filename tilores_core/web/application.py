@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 
-from tilores_core.errors import TiloresError
+from tilores_core.errors import OverloadedError, TiloresError
 from tilores_core.logs import bind_request
 from tilores_core.web.auth import refuse_foreign
 from tilores_core.web.chat import ChatService, Handler
@@ -23,8 +23,10 @@ from tilores_core.web.http_exchange import ErrorReply, Header, HttpExchange, Rec
 from tilores_core.web.ids import RequestIds
 from tilores_core.web.langserve.errors import error_reply as langserve_error
 from tilores_core.web.langserve.routes import LangServeRoutes
+from tilores_core.web.langserve.stream import END, error_event as langserve_event
 from tilores_core.web.openai.errors import error_reply as openai_error
 from tilores_core.web.openai.routes import OpenAIRoutes
+from tilores_core.web.openai.stream import DONE, error_event as openai_event
 
 log = structlog.get_logger(part="web")
 
@@ -95,8 +97,8 @@ class Application:
         try:
             await service.handle(exchange, handler)
         except asyncio.CancelledError:
-            # The server waited for this one as long as it may and now ends without it.
-            log.warning("request.cancelled_by_shutdown", request_id=exchange.request_id.decode())
+            event = langserve_event if error_reply is langserve_error else openai_event
+            await _leave(exchange, event(_ENDING))
 
     async def _other(self, rest: ASGI, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
@@ -119,6 +121,10 @@ class Application:
 
         try:
             await rest(scope, receive, with_request_id)
+        except asyncio.CancelledError:
+            exchange = HttpExchange(scope, receive, send, request_id)
+            exchange.status, exchange.error_reply = status, langserve_error
+            await _leave(exchange, b"")
         finally:
             if meter is not None:  # the router leaves the route that it found
                 meter.count_other(getattr(scope.get("route"), "path", None), status, started)
@@ -152,6 +158,13 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+async def _leave(exchange: HttpExchange, event: bytes) -> None:
+    """The server waited for this one as long as it may, or was told to wait no longer, and now ends without it."""
+    log.warning("request.cancelled_by_shutdown", request_id=exchange.request_id.decode())
+    await exchange.leave(_ENDING, event, (DONE, END))
+
+
+_ENDING: Final = OverloadedError("the server is ending", retry_after=1.0, fix="ask again: another one answers")
 _SLASHES: Final = re.compile("/{2,}")
 _EXPOSED: Header = (b"access-control-expose-headers", b"X-Request-Id, X-Tilores-Cache")
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ _BOM = b"\xef\xbb\xbf"  # as PowerShell writes it
 _CONFIG_HASH = re.compile(r"(?<=^/chat/c/)[^/]*")
 _WATCH_AFTER_SECONDS = 0.05
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_LEAVE_SECONDS = 0.5
 
 _JSON: Header = (b"content-type", b"application/json")
 _SSE: Header = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -52,6 +54,7 @@ class HttpExchange:
         "extra",
         "first_token",
         "headers",
+        "last_event",
         "request_id",
         "scope",
         "started",
@@ -72,6 +75,7 @@ class HttpExchange:
         self.status = 0
         self.tier = ""
         self.first_token: float | None = None
+        self.last_event = b""
         self.turn: Turn | None = None
         self.error_reply: ErrorReply = _plain_error
 
@@ -177,8 +181,10 @@ class HttpExchange:
         )
 
         async def pump() -> None:
+            self.last_event = first
             await self._send({"type": "http.response.body", "body": first, "more_body": True})
             async for event in events:
+                self.last_event = event
                 await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
         try:
@@ -187,6 +193,17 @@ class HttpExchange:
         except TimeoutError:
             raise ClientGoneError from None
         await self._send({"type": "http.response.body", "body": b""})
+
+    async def leave(self, error: Exception, event: bytes, ends: tuple[bytes, ...]) -> None:
+        """End what the server will not finish: with the error where nothing was sent, a stream with `event` unless it
+        has ended with one of `ends`. Waits only a moment for a client that does not read."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                if not self.status:
+                    await self.reply(*self.error_reply(error))
+                elif self.last_event:
+                    rest = b"" if self.last_event.endswith(ends) else event
+                    await self._send({"type": "http.response.body", "body": rest})
 
     def milliseconds(self) -> float:
         """Since the request came."""

@@ -11,10 +11,12 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, ClassVar, Protocol
 
+import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
@@ -27,8 +29,15 @@ try:
 except ImportError:  # a Python without httptools
     from uvicorn.protocols.http.h11_impl import H11Protocol as HttpProtocol  # type: ignore[assignment]
 
+log = structlog.get_logger(part="serve")
+
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 _COMPANION_SECONDS = 12.0
+_CLOSING_SECONDS = 20.0
+"""The longest that parts may take to close when the last request has ended."""
+_LEAVE_SECONDS = 1.0
+_FORCED_SECONDS = 3.0
+"""The same when the server is ended at once."""
 _MOST_GATHERED = 64 * 1024
 
 
@@ -54,13 +63,24 @@ def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
         if callable(handler):
             handler(number, frame)
 
+    def leave() -> None:
+        """Uvicorn's own server, which raises its signals again and so dies of them, must end its requests before."""
+        server = getattr(before[signal.SIGTERM], "__self__", None)
+        if isinstance(server, uvicorn.Server):
+            for task in server.server_state.tasks:
+                task.cancel()
+        loop.call_later(_LEAVE_SECONDS, pass_on, signal.SIGINT, None)
+
     def drain(number: int, frame: FrameType | None) -> None:
         if is_worker and number == signal.SIGINT:
             return  # Ctrl-C reaches parent and workers alike; the parent tells its workers
         if application.draining:
             # The server may not have handled the first yet; after two it waits for nothing.
             pass_on(number, frame)
-            pass_on(number, frame)
+            if is_worker:
+                loop.call_soon_threadsafe(leave)
+            else:
+                pass_on(number, frame)
             return
         application.draining = True
         if seconds == 0:
@@ -167,9 +187,10 @@ class BoundedProtocol(HttpProtocol):
 class _Server(uvicorn.Server):
     """One that was asked to end and did so has not failed; uvicorn's own raises the signal again at the end."""
 
-    def __init__(self, config: uvicorn.Config, companion: Companion | None) -> None:
+    def __init__(self, config: uvicorn.Config, companion: Companion | None, seconds: float) -> None:
         super().__init__(config)
         self._companion = companion
+        self._seconds = seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -180,15 +201,28 @@ class _Server(uvicorn.Server):
         if self._companion is not None:
             self._companion.end()
         self.force_exit = self.should_exit
+        if not self.should_exit:
+            overdue = threading.Timer(self._seconds, _end_overdue)
+            overdue.daemon = True
+            overdue.start()
         self.should_exit = True
 
 
-class _Workers(Multiprocess):
-    """The parent of several web processes; a second signal ends them at once."""
+def _end_overdue() -> None:
+    """A thread that hangs, such as one that reads a disk which is gone, would keep the process for ever."""
+    log.error("serve.end_overdue", fix="find what hung: see the last lines of this log")
+    os._exit(1)
 
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], companion: Companion | None) -> None:
+
+class _Workers(Multiprocess):
+    """The parent of several web processes; a second signal ends them at once, a third or the time kills them."""
+
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket.socket], companion: Companion | None, seconds: float
+    ) -> None:
         super().__init__(config, sockets=sockets)
         self.forced = False
+        self._seconds = seconds
         self._companion = companion
 
     def init_processes(self) -> None:
@@ -202,11 +236,17 @@ class _Workers(Multiprocess):
         super().terminate_all()
 
     def join_all(self) -> None:
+        until = time.monotonic() + self._seconds
         while any(worker.process.is_alive() for worker in self.processes):
-            if not set(_ENDINGS).isdisjoint(self.signal_queue):
-                self.forced = True
+            again = not set(_ENDINGS).isdisjoint(self.signal_queue)
+            if time.monotonic() > until or (again and self.forced):
                 for worker in self.processes:
                     worker.kill()
+            elif again:
+                self.forced, until = True, time.monotonic() + _FORCED_SECONDS
+                for worker in self.processes:
+                    worker.process.terminate()
+            self.signal_queue.clear()
             for worker in self.processes:
                 worker.process.join(0.1)
         super().join_all()
@@ -259,13 +299,14 @@ def run(
         workers=workers,
         factory=isinstance(app, str),
     )
+    seconds = table.drain_seconds + table.shutdown_seconds + _CLOSING_SECONDS
     if isinstance(app, str):
-        parent = _Workers(config, [config.bind_socket()], companion)
+        parent = _Workers(config, [config.bind_socket()], companion, seconds)
         with _closing(companion, lambda: parent.forced):
             parent.run()
         failed = parent.failed
     else:
-        server = _Server(config, companion)
+        server = _Server(config, companion, seconds)
         with _closing(companion, lambda: server.force_exit):
             server.run()
         failed = not server.started

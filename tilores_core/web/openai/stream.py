@@ -67,7 +67,7 @@ async def completion_chunks(
                 if on_error is not None:
                     on_error(error)
                 if not done:
-                    yield _line(error_reply(error)[1])
+                    yield error_event(error)
                 return
             if item is _Signal.ENDED:
                 return
@@ -232,5 +232,6 @@ def _json(value: Any) -> bytes:
     return data
 
 
-def _line(body: dict[str, Any]) -> bytes:
-    return b"data: " + _json(body) + b"\n\n"
+def error_event(error: Exception) -> bytes:
+    """The line that ends a stream that failed."""
+    return b"data: " + _json(error_reply(error)[1]) + b"\n\n"
