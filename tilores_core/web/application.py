@@ -159,7 +159,7 @@ class Application:
 
 
 async def _leave(exchange: HttpExchange, event: bytes) -> None:
-    """The server waited for this one as long as it may, or was told to wait no longer, and now ends without it."""
+    """The server waits for this one no longer: the time is over, or a second signal came."""
     log.warning("request.cancelled_by_shutdown", request_id=exchange.request_id.decode())
     await exchange.leave(_ENDING, event, (DONE, END))
 
