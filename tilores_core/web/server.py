@@ -35,8 +35,8 @@ _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 _COMPANION_SECONDS = 12.0
 _CLOSING_SECONDS = 20.0
 """The longest that parts may take to close when the last request has ended."""
-_LEAVE_SECONDS = 1.0
-_FORCED_SECONDS = 3.0
+_LEAVE_SECONDS = 3.0
+_FORCED_SECONDS = 6.0
 """The same when the server is ended at once."""
 _MOST_GATHERED = 64 * 1024
 
