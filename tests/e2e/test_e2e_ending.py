@@ -69,7 +69,7 @@ def test_readiness_fails_first_and_the_second_signal_ends_at_once(start_gated: S
     assert "done" not in gate.events
 
 
-def test_the_wait_is_bounded_and_what_is_not_finished_ends_with_an_error(start_gated: StartGated) -> None:
+def test_what_is_not_finished_in_time_ends_with_an_error(start_gated: StartGated) -> None:
     server, gate = start_gated(toml="[chat]\nshutdown_seconds = 1\n", expects="timeout graceful shutdown")
     paths = {"chat/stream": QUESTION, "chat/stream_log": QUESTION, "v1/chat/completions": COMPLETION}
     with ExitStack() as stack, ThreadPoolExecutor() as pool:

@@ -195,7 +195,7 @@ PROOFS = {
     "chat.drain_seconds": (
         "tests/e2e/test_e2e_ending.py::test_readiness_fails_first_and_the_second_signal_ends_at_once"
     ),
-    "chat.shutdown_seconds": "tests/e2e/test_e2e_ending.py::test_the_wait_is_bounded_and_what_is_not_finished_ends_with_an_error",
+    "chat.shutdown_seconds": "tests/e2e/test_e2e_ending.py::test_what_is_not_finished_in_time_ends_with_an_error",
     "chat.cors_origins": "tests/e2e/test_e2e_http.py::test_replies_and_errors_carry_cors_headers",
     "chat.log_hits_every": "tests/e2e/test_e2e_log.py::test_of_known_answers_some_have_a_line",
     "chat.tool_preamble_characters": (
