@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tilores_core.errors import ConfigError
+from tilores_core.files import open_private
 
 SECONDS: Final = 1.0
 FRESH_SECONDS: Final = 10.0
@@ -49,7 +50,8 @@ def announce_start(data_dir: Path) -> Path | None:
     path = data_dir / "workers" / f"{os.getpid()}-starts.json"
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(json.dumps({"pid": os.getpid(), "host": machine(), "starts": True}))
+        with open(path, "w", opener=open_private) as file:
+            json.dump({"pid": os.getpid(), "host": machine(), "starts": True}, file)
         return path
     return None
 
