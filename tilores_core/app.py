@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from tilores_core.jobs.prewarm.schedule import check_schedule
 from tilores_core.metrics.collectors import prewarm_samples
 from tilores_core.quality.evaluation.plan import EvaluationRequest
 from tilores_core.quality.evaluation.queue import MARK as EVALUATIONS_MARK, EvaluationQueue
-from tilores_core.resilience.presence import workers
+from tilores_core.resilience.presence import WorkersSeen, workers
 from tilores_core.services import Services, job_folder, load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.store.topics import PREWARM
@@ -110,44 +110,7 @@ def create_app(
                 metrics.watch(lambda: prewarm_samples(prewarming.statistics()))
             seen = None if with_jobs else lambda: workers(environment.data_dir)
 
-            def note() -> str | None:
-                return NO_WORKER if seen is not None and seen().missing else None
-
-            def is_ready() -> bool:
-                return application.ready
-
-            batches = BatchIntake(store=services.store, folder=folder, table=host.config.batch)
-            alerts = AlertDesk(services.store, host.config.use.alerts, wake=services.work_mark(ALERTS_MARK).set)
-            report = HealthReport(
-                host=host,
-                cache=services.cache,
-                engine=services.engine,
-                tracers=services.tracing.report,
-                store=services.store.ping,
-                prompts=services.prompts.report,
-                workers=seen,
-                checks=tuple(host.build_used(HEALTH).items()),
-            )
-            admin = build_admin_app(
-                host=host,
-                authenticator=authenticator,
-                models=services.engine.models,
-                metrics=metrics,
-                routers=(
-                    health_routes(host, services.source, report, is_ready),
-                    cache_routes(host, services.cache, folder, services.store),
-                    prewarm_routes(warm_jobs, note),
-                    call_routes(prewarming),
-                    quality_routes(services.store, host.config.quality),
-                    deploy_routes(services.store, services.release.version, host.config.deploy),
-                    alert_routes(alerts, note),
-                    prompt_routes(services.release, note),
-                    experiment_routes(services.release, note),
-                    improvement_routes(services.store, host.config.improve, host.config.healing.mode, is_ready),
-                    batch_routes(batches, is_ready, note),
-                    evaluation_routes(_evaluations(services), note),
-                ),
-            )
+            admin = _build_admin(application, authenticator, services, warm_jobs, seen)
             warming = [asyncio.create_task(services.engine.warm_up())]
             if served and services.quality is not None:
                 warming.append(asyncio.create_task(services.store.warm_up()))
@@ -186,6 +149,53 @@ def create_app(
         cors_origins=host.config.chat.cors_origins,
         local_only=authenticator.local_only,
     )
+
+
+def _build_admin(
+    application: Application,
+    authenticator: Authenticator,
+    services: Services,
+    warm_jobs: PrewarmJobs,
+    seen: Callable[[], WorkersSeen] | None,
+) -> Any:
+    """All but the chat protocols. `seen`: the worker processes; None where this process does their work."""
+    host, folder, metrics = services.host, job_folder(services.environment), services.metrics
+    config = host.config
+
+    def note() -> str | None:
+        return NO_WORKER if seen is not None and seen().missing else None
+
+    def is_ready() -> bool:
+        return application.ready
+
+    batches = BatchIntake(store=services.store, folder=folder, table=config.batch)
+    alerts = AlertDesk(services.store, config.use.alerts, wake=services.work_mark(ALERTS_MARK).set)
+    report = HealthReport(
+        host=host,
+        cache=services.cache,
+        engine=services.engine,
+        tracers=services.tracing.report,
+        store=services.store.ping,
+        prompts=services.prompts.report,
+        workers=seen,
+        checks=tuple(host.build_used(HEALTH).items()),
+    )
+    routers = (
+        health_routes(host, services.source, report, is_ready),
+        cache_routes(host, services.cache, folder, services.store),
+        prewarm_routes(warm_jobs, note),
+        call_routes(warm_jobs.prewarming),
+        quality_routes(services.store, config.quality),
+        deploy_routes(services.store, services.release.version, config.deploy),
+        alert_routes(alerts, note),
+        prompt_routes(services.release, note),
+        experiment_routes(services.release, note),
+        improvement_routes(services.store, config.improve, config.healing.mode, is_ready),
+        batch_routes(batches, is_ready, note),
+        evaluation_routes(_evaluations(services), note),
+    )
+    models = services.engine.models
+    return build_admin_app(host=host, authenticator=authenticator, models=models, metrics=metrics, routers=routers)
 
 
 def _evaluations(services: Services) -> EvaluationQueue:

@@ -256,18 +256,10 @@ def settings_rows(host: PluginHost, plugin: str) -> list[dict[str, Any]]:
 
 
 def _row(record: Plugin) -> tuple[str, ...]:
-    provides = (
-        " ".join(record.provides) if record.state == "active" else f"({record.reason})" if record.reason else ""
-    )
-    return (
-        record.id,
-        record.state,
-        record.version,
-        record.distribution,
-        str(record.order),
-        _milliseconds(record) or "-",
-        provides,
-    )
+    reason = f"({record.reason})" if record.reason else ""
+    provides = " ".join(record.provides) if record.state == "active" else reason
+    order, load = str(record.order), _milliseconds(record) or "-"
+    return record.id, record.state, record.version, record.distribution, order, load, provides
 
 
 def _milliseconds(record: Plugin) -> str:

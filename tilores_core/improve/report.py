@@ -48,7 +48,7 @@ async def list_cycles(store: LazyStore, limit: int) -> list[dict[str, Any]]:
     for row in rows:
         if row["state"] == "running":
             row["calls"] = await opened.improvement.count_calls(row["id"])
-            if await opened.leases.end_of_the_dead("improve"):
+            if await opened.leases.end_if_holder_died("improve"):
                 row["state"] = "interrupted"
     return rows
 

@@ -30,7 +30,7 @@ def _gauge(name: str, help: str, *labels: str) -> Family:
     return Family(name=f"tilores_{name}", kind="gauge", help=help, labels=labels)
 
 
-def _make_shared_gauge(name: str, help: str, *labels: str) -> Family:
+def _shared_gauge(name: str, help: str, *labels: str) -> Family:
     """All workers report the same thing, so the largest value counts and not the sum."""
     return Family(name=f"tilores_{name}", kind="gauge", help=help, labels=labels, merge="max")
 
@@ -107,8 +107,8 @@ GROUNDING = _counter(
 
 # --- prompts ---------------------------------------------------------------------------------------------
 
-PROMPT_VERSION = _make_shared_gauge("prompt_version", "Number of the prompt version that a label points at.", "label")
-PROMPT_STALE = _make_shared_gauge(
+PROMPT_VERSION = _shared_gauge("prompt_version", "Number of the prompt version that a label points at.", "label")
+PROMPT_STALE = _shared_gauge(
     "prompt_stale", "1 while the store does not answer and the last known prompt version serves, else 0."
 )
 PROMPT_DEPLOYMENTS = _counter(
@@ -135,15 +135,15 @@ EXPERIMENT_EXCLUSIONS = _counter(
     "unreliable (not scored), repeat (the session has a score).",
     *("experiment", "reason"),
 )
-EXPERIMENT_LIFT = _make_shared_gauge(
+EXPERIMENT_LIFT = _shared_gauge(
     "experiment_lift",
     "Difference of the mean scores at the last look. bound: estimate, and low and high of the always-valid interval.",
     *("experiment", "bound"),
 )
-EXPERIMENT_CONFIDENCE = _make_shared_gauge(
+EXPERIMENT_CONFIDENCE = _shared_gauge(
     "experiment_confidence", "Confidence at the last look that the candidate is better.", "experiment"
 )
-EXPERIMENT_DECISION = _make_shared_gauge(
+EXPERIMENT_DECISION = _shared_gauge(
     "experiment_decision",
     "1 for what the last look at a running experiment came to: continue, propose, advance, deploy and so on.",
     *("experiment", "decision"),
@@ -169,7 +169,7 @@ CACHE_ERRORS = _counter("cache_errors", "Calls of a tier that failed.", *_TIER)
 CACHE_SKIPPED = _counter("cache_skipped", "Calls of a tier that were skipped because its breaker was open.", *_TIER)
 CACHE_ENTRIES = _gauge("cache_entries", "Entries in the in-process tiers.", *_TIER)
 CACHE_BYTES = _gauge("cache_bytes", "Memory of the in-process tiers, all workers together.", *_TIER)
-CACHE_SHARED_BYTES = _make_shared_gauge(
+CACHE_SHARED_BYTES = _shared_gauge(
     "cache_shared_bytes", "Memory of a tier that the workers share, as its server reports it.", *_TIER
 )
 CACHE_BREAKER_OPEN = _gauge(
@@ -208,13 +208,13 @@ LOOP_LAG = _histogram(
 # --- alerts ----------------------------------------------------------------------------------------------
 
 ALERTS_RAISED = _counter("alerts_raised", "Alerts raised in this process, repetitions included.")
-ALERTS_OPEN = _make_shared_gauge("alerts_open", "Alerts that are open or acknowledged.", "severity")
+ALERTS_OPEN = _shared_gauge("alerts_open", "Alerts that are open or acknowledged.", "severity")
 ALERT_MESSAGES = _counter(
     "alert_messages",
     "Messages to alert channels. result: sent, failed (tried again later), given_up.",
     *("channel", "result"),
 )
-ALERTS_WAITING = _make_shared_gauge("alerts_waiting", "Alerts that wait to be sent to a channel.", "channel")
+ALERTS_WAITING = _shared_gauge("alerts_waiting", "Alerts that wait to be sent to a channel.", "channel")
 
 # --- batches and pre-warming -----------------------------------------------------------------------------
 
@@ -273,7 +273,7 @@ QUALITY_FEEDBACK = _counter(
 EVALUATION_ANSWERS = _counter(
     "evaluation_answers", "Answers of evaluations that the worker process did. result: ok, failed.", "result"
 )
-EVALUATION_SCORE = _make_shared_gauge(
+EVALUATION_SCORE = _shared_gauge(
     "evaluation_score",
     "Mean overall score of the worker process's latest evaluation, from 0 to 1.",
     *(*_MODEL, "spectrum"),
@@ -284,7 +284,7 @@ EVALUATION_SCORE = _make_shared_gauge(
 WORKERS = _gauge("workers", "Web processes that are alive.")
 CPU_SECONDS = _counter("process_cpu_seconds", "Processor time of all web processes together.")
 MEMORY = _gauge("process_memory_bytes", "Resident memory of all web processes together, on Linux.")
-BUILD = _make_shared_gauge("build_info", "Always 1.", "version")
+BUILD = _shared_gauge("build_info", "Always 1.", "version")
 
 FAMILIES: Final[tuple[Family, ...]] = tuple(value for value in tuple(globals().values()) if isinstance(value, Family))
 BY_NAME: Final = {family.name: family for family in FAMILIES}

@@ -99,12 +99,13 @@ def config_error(where: str, problems: Sequence[tuple[str, str]]) -> ConfigError
     return ConfigError(f"{len(problems)} problems{lines}", where=where, fix=f"correct them in {where}")
 
 
-def describe_problem(item: ErrorDetails, known: Sequence[str]) -> str:
-    """A validation error in the words of a TOML file, without the value; `known` are the keys of its table."""
+def describe_problem(item: ErrorDetails, known: Sequence[str], words: Mapping[str, str] = _WORDS) -> str:
+    """A validation error, without the value; `known` are the keys of its table. `words`: texts by type of error, by
+    default those of a TOML file."""
     kind = item["type"]
     if kind == "extra_forbidden":
         return f"unknown key; {suggest(str(item['loc'][-1]), known)}"
-    return _WORDS.get(kind) or item["msg"].removeprefix("Value error, ")
+    return words.get(kind) or item["msg"].removeprefix("Value error, ")
 
 
 def field_names(model: type[BaseModel]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -39,14 +39,9 @@ class AuditEntry:
 
     def as_row(self) -> dict[str, Any]:
         """As plain JSON, without the id."""
-        return {
-            "at": self.at.isoformat(timespec="milliseconds"),
-            "actor": self.actor,
-            "action": self.action,
-            "subject": self.subject,
-            "reason": self.reason,
-            "detail": dict(self.detail),
-        }
+        row = asdict(self) | {"at": self.at.isoformat(timespec="milliseconds")}
+        del row["id"]
+        return row
 
 
 audit = make_table("audit", AuditEntry, Index(None, "at_ms", "id"), Index(None, "subject", "at_ms"))

@@ -57,11 +57,11 @@ class Leases(Repository):
     async def take(self, name: str, *, seconds: float) -> Lease | None:
         """As `acquire_lease`, and at once where its holder was a process of this machine that was killed."""
         lease = await acquire_lease(self, name, seconds=seconds)
-        if lease is None and await self.end_of_the_dead(name):
+        if lease is None and await self.end_if_holder_died(name):
             lease = await acquire_lease(self, name, seconds=seconds)
         return lease
 
-    async def end_of_the_dead(self, name: str) -> bool:
+    async def end_if_holder_died(self, name: str) -> bool:
         """End the lease now where its holder was a process of this machine that has ended; whether it is free."""
         holder = await self.holder(name)
         if holder is None or not has_ended(holder):

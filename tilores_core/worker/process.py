@@ -12,9 +12,9 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -44,15 +44,15 @@ def run_worker(
     environment: Environment,
     loaded: LoadedConfig,
     *,
-    no_plugins: bool = False,
-    disable: tuple[str, ...] = (),
     metrics_folder: Path | None = None,
     supervised: bool = False,
     restarts: int = 0,
+    **plan: Any,
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C, or until the parent ends (`supervised`: standard input is a pipe from it).
 
-    What is finished is kept. A second signal ends the process at once, and so does an end that takes too long.
+    `plan`: as `load_host` takes it. What is finished is kept. A second signal ends the process at once, and so does
+    an end that takes too long.
     """
     os.umask(0o077)  # the files of jobs hold customers' data
     _yield_to_callers(loaded.config.worker.nice)
@@ -64,7 +64,7 @@ def run_worker(
         if _shares_alerts(environment, loaded.config) or await _wait_for_work(
             environment.data_dir, loaded.config, over
         ):
-            await _work(environment, loaded, no_plugins, disable, metrics_folder, over)
+            await _work(environment, loaded, plan, metrics_folder, over)
         log.info("worker.ended", pid=os.getpid())
 
     with present(environment.data_dir, restarts=restarts), asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -122,8 +122,7 @@ async def _wait_for_work(data_dir: Path, config: Config, over: asyncio.Event) ->
 async def _work(
     environment: Environment,
     loaded: LoadedConfig,
-    no_plugins: bool,
-    disable: tuple[str, ...],
+    plan: Mapping[str, Any],
     metrics_folder: Path | None,
     over: asyncio.Event,
 ) -> None:
@@ -132,15 +131,14 @@ async def _work(
     from tilores_core.worker.jobs import run_jobs
     from tilores_core.worker.prewarming import load_prewarm_plan
 
-    host = load_host(environment, loaded=loaded, no_plugins=no_plugins, disable=disable, background=True)
+    host = load_host(environment, loaded=loaded, background=True, **plan)
     async with contextlib.AsyncExitStack() as stack:
-        question = open_services(host, environment, metrics_folder=metrics_folder)
-        services = await stack.enter_async_context(question)
+        opening = open_services(host, environment, metrics_folder=metrics_folder)
+        services = await stack.enter_async_context(opening)
         if services.metrics is not None and metrics_folder is not None:
             await services.metrics.start(web=False)
             stack.push_async_callback(services.metrics.aclose)
-        plan = load_prewarm_plan(loaded.config, services.locale)
-        await stack.enter_async_context(run_jobs(services, plan))
+        await stack.enter_async_context(run_jobs(services, load_prewarm_plan(loaded.config, services.locale)))
         log.info("worker.services_opened", pid=os.getpid())
         await over.wait()
 

@@ -25,8 +25,7 @@ from tilores_core.contracts import Identifiers, Message
 from tilores_core.errors import InvalidRequestError
 from tilores_core.files import read_json
 from tilores_core.identity import Locale, normalise_email, normalise_phone, parse_date
-from tilores_core.settings.loader import config_error, field_names, table_model
-from tilores_core.settings.nearest import suggest
+from tilores_core.settings.loader import config_error, describe_problem, field_names, table_model
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -346,7 +345,5 @@ def _opening_question(question: _Question, ask: _RequestOptions, decoders: Reque
 def _problem(item: ErrorDetails) -> tuple[str, str]:
     location = item["loc"]
     key = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
-    if item["type"] == "extra_forbidden":
-        model = table_model(WarmPlan, location[:-1])
-        return key, f"unknown key; {suggest(str(location[-1]), field_names(model) if model else ())}"
-    return key or "the whole", _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+    model = table_model(WarmPlan, location[:-1])
+    return key or "the whole", describe_problem(item, field_names(model) if model else (), _WORDS)

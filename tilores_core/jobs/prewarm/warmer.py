@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -211,13 +211,7 @@ class Warmer:
 
     async def _note(self, turn: Turn, task: WarmTask) -> bool:
         """Watch, and where wanted hold, the entry that a live question will look for; False when it is not there."""
-        live = Turn(
-            messages=turn.messages,
-            model=turn.model,
-            customer_id=turn.customer_id,
-            parameters=turn.parameters,
-            caller=turn.caller,
-        )
+        live = replace(turn, request_id="", deadline=None, purpose="live", cache=DEFAULT_CACHE_POLICY)
         key = await self._engine.find_stored(live)
         if key is None:
             return False

@@ -21,9 +21,9 @@ from tilores_core.quality.questions.golden import GoldenQuestion, GoldenSet, dig
 from tilores_core.quality.questions.make import MakeOptions, make_questions
 from tilores_core.settings.nearest import suggest
 
-_SCORER: Final = (
-    1  # raise it when the same answer comes to be scored otherwise: runs from before are not gone on with
-)
+_SCORER: Final = 1
+"""Raise it when the same answer comes to be scored otherwise: runs from before are not gone on with."""
+
 Purpose = Literal["evaluation", "improvement"]
 
 

@@ -13,7 +13,7 @@ _COMPANIES = ("Bluebird Joinery", "Copperfield Catering", "Saltmarsh Design", "J
 def facts(dice: Dice, person: Person, known: Facts) -> Facts:
     return {
         **_household(dice, person, known),
-        **_add_trusted_person(dice, person),
+        **_trusted_people(dice, person),
         **_business(dice),
         **_bank(dice, person),
         **_resolution(dice, person),
@@ -48,7 +48,7 @@ def _household(dice: Dice, person: Person, known: Facts) -> Facts:
     }
 
 
-def _add_trusted_person(dice: Dice, person: Person) -> Facts:
+def _trusted_people(dice: Dice, person: Person) -> Facts:
     return {
         "power_of_attorney_name": stranger(dice, person.last_name),
         "guarantor_name": stranger(dice),
