@@ -72,15 +72,19 @@ def find_mentions(text: str, *, is_word: Known, is_name: Known, is_id: Known) ->
 @lru_cache(maxsize=2)  # the host reads a message, then perhaps with figures, and its source reads it again
 def marked_words(text: str) -> Sequence[tuple[int, int]]:
     """Where the words begin and end, parted by spaces of any kind, that have a digit or an underscore."""
-    if not text.isascii() and _OTHER_MARK.search(text):
+    if text.isascii():
+        encoded = text.encode()
+    elif _OTHER_MARK.search(text):
         return [match.span() for match in _MARKED.finditer(text)]
+    else:
+        encoded = text.encode("ascii", "replace")
     found = []
-    marks = text.encode("ascii", "replace").translate(_MARKS) + b" "  # in a tenth of the time that a pattern takes
+    marks = encoded.translate(_MARKS)  # in a tenth of the time that a pattern takes
     at = marks.find(b"0")
     while at >= 0:
         end = marks.find(b" ", at)
-        found.append((marks.rfind(b" ", 0, at) + 1, end))
-        at = marks.find(b"0", end)
+        found.append((marks.rfind(b" ", 0, at) + 1, end if end > 0 else len(marks)))
+        at = marks.find(b"0", end) if end > 0 else -1
     return found
 
 
@@ -95,6 +99,8 @@ def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int,
             found[start] = (start, start + len(bare), Identifiers(customer_id=bare))
     if "#" in text:
         announcing |= {"#"}
+    if not announcing:
+        return list(found.values())
     low = text.lower()
     if len(low) != len(text):
         low = "".join(c.lower()[0] for c in text)
@@ -106,17 +112,20 @@ def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int,
             at = low.find(word, at + 1)
     for start in sorted(starts)[:_MOST_TRIED]:
         cued = _ANNOUNCED.match(low, start)
-        if cued is None or not (cued["owner"] or cued["number"]):
+        if cued is None:
             continue
-        word = text[cued.start("id") : cued.end("id")].rstrip(_AROUND)
+        position, end = cued.span("id")
+        word = text[position:end].rstrip(_AROUND)
         if not word or not is_id(word.casefold()):
             continue
-        before = None if cued["owner"] else _LAST_WORD.search(low, max(0, start - _WIDEST_CUE), start)
+        owner, number = cued["owner"], cued["number"]
+        if not (owner or number):
+            continue
+        before = None if owner else _LAST_WORD.search(low, max(0, start - _WIDEST_CUE), start)
         if before and before[1] not in BEFORE_NUMBER and not _POSSESSIVE.search(before[1]):
             continue
-        sure = cued["owner"] is not None and cued["number"] not in (None, "#", "no")
+        sure = owner is not None and number not in (None, "#", "no")
         if sure or any(c.isdigit() for c in word):
-            position = cued.start("id")
             found[position] = (position, position + len(word), Identifiers(customer_id=word))
     return list(found.values())
 

@@ -121,7 +121,8 @@ _DASHES: Final = keywords(("dash", "hyphen"))
 _THING_PREFIX = re.compile(
     r"(?:inv|ord|tck|tkt|case|clm|po|ref|sr|txn|trx|pay|pol|doc|task|req|shp|rma|bkg)[_\-]?\d", re.IGNORECASE
 )
-_ID_PREPOSITION = re.compile(r"\b(?:for|of|about|on|regarding|does|is|has|did|was|with)[ ]{1,2}$", re.IGNORECASE)
+_ID_PREPOSITIONS: Final = ("for", "of", "about", "on", "regarding", "does", "is", "has", "did", "was", "with")
+_ID_PREPOSITION = re.compile(rf"\b(?:{'|'.join(_ID_PREPOSITIONS)})[ ]{{1,2}}$", re.IGNORECASE)
 _BEFORE_ANY: Final = BEFORE_NUMBER | frozenset(
     ("my", "phone", "telephone", "mobile", "cell", "contact", "callback", "back")
 )
@@ -182,7 +183,9 @@ _SENDER: Final = re.compile(r"(?:^|\n)(?:from|von|de|da|van): [^\n]{0,80}$", re.
 
 def find_emails(page: TextScan) -> list[Contact]:
     """Addresses, also as they are said ("edwina dot h at example dot com"); faint when mail is sent there."""
-    typed = _typed_emails(page.left) if "@" in page.left else []
+    if "@" not in page.left and _DOT.isdisjoint(page.keywords):
+        return []
+    typed = _typed_emails(page.left)
     spoken = _first(_SPOKEN_EMAIL, page.left) if not _DOT.isdisjoint(page.keywords) and "at" in page.words else []
     found = []
     for match in (*typed, *spoken):
@@ -290,6 +293,28 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
 
     Digits behind "customer" that make a phone number are taken out of `phones` and become the second reading.
     """
+    found = _announced_ids(page, phones)
+    for match in _first(_DASHED_ID, page.left_low) if not _DASHES.isdisjoint(page.keywords) else ():
+        found.append(Contact("customer_id", f"{match[1]}-{match[2]}", *match.span(), Strength.WEAK))
+        page.blank(*match.span())
+    bare = [match for begin, end in page.marked for match in _BARE_ID.finditer(page.left, begin, end)]
+    for match in bare[:_MOST]:
+        token, (start, end) = match[0].rstrip("-_"), match.span()
+        if not _DIGIT.search(token) or not ("_" in token or "-" in token or token.upper() == token):
+            continue
+        if is_number_of_something(page, start) or _THING_PREFIX.match(token):
+            page.blank(start, end)
+            continue
+        before = page.before(start)
+        if _is_like_id(token, before):
+            # Behind "for" an id is likely meant; else it may be a model, a quarter, an illness.
+            strength = Strength.WEAK if _follows_preposition(before) else Strength.FAINT
+            found.append(Contact("customer_id", token, start, start + len(token), strength))
+            page.blank(start, end)
+    return found
+
+
+def _announced_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
     found: list[Contact] = []
     position = 0
     lower = page.left_low
@@ -300,8 +325,8 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         match = _CUED_ID.match(lower, begin) if begin >= position and len(found) < _MOST else None
         if match is None:
             continue
-        position = match.start("id")  # in "customer number 7" the first word announces the second
-        token = page.left[position : match.end("id")].rstrip("-./:")
+        position, end = match.span("id")  # in "customer number 7" the first word announces the second
+        token = page.left[position:end].rstrip("-./:")
         start, end = position, position + len(token)
         apart = not lower[start - 1].isalnum()
         if not apart and token[0].isalpha():
@@ -317,10 +342,10 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             token, end = parts[0].replace(" ", ""), parts.end()
             hyphened = _LETTERS_THEN_DIGITS.sub(r"\1-\2", token) if token[0].isalpha() else None
         telling = _DIGIT.search(token) or (match["sure"] is not None and "_" in token)
-        if not telling or _COUNTED.match(page.left, end) or not _is_customers(page, match):
+        if not telling or not _is_customers(page, match) or _COUNTED.match(page.left, end):
             continue
         if _TAKEN_BACK.match(lower, end):
-            page.taken_back.add(start)
+            page.taken_back += (start,)
             page.blank(start, end)
             continue
         bare = match["bare"] is not None and match["bare"].lower() not in ("id", "identifier")
@@ -342,22 +367,6 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             found.append(Contact("customer_id", more[1], *more.span(1), strength))
             page.blank(*more.span(1))
             position = more.end()
-    for match in _first(_DASHED_ID, lower) if not _DASHES.isdisjoint(page.keywords) else ():
-        found.append(Contact("customer_id", f"{match[1]}-{match[2]}", *match.span(), Strength.WEAK))
-        page.blank(*match.span())
-    for match in [m for begin, end in page.marked for m in _BARE_ID.finditer(page.left, begin, end)][:_MOST]:
-        token = match[0].rstrip("-_")
-        if _DIGIT.search(token) and ("_" in token or "-" in token or token.upper() == token):
-            if is_number_of_something(page, match.start()) or _THING_PREFIX.match(token):
-                page.blank(*match.span())
-                continue
-            before = page.before(match.start())
-            if not _is_like_id(token, before):
-                continue
-            # Behind "for" an id is likely meant; else it may be a model, a quarter, an illness.
-            strength = Strength.WEAK if _ID_PREPOSITION.search(before) else Strength.FAINT
-            found.append(Contact("customer_id", token, match.start(), match.start() + len(token), strength))
-            page.blank(*match.span())
     return found
 
 
@@ -372,10 +381,12 @@ def _is_customers(page: TextScan, match: re.Match[str]) -> bool:
     before = page.before(match.start())
     if match["bare"] is None:
         return match["sure"] is not None or before[-1:] == " " or not is_number_of_something(page, match.start())
-    word = _LAST_WORD.search(before[-_LONGEST_LAST:])
-    if word is None or word[1].lower() in BEFORE_NUMBER or _LAST_POSSESSIVE.search(before) is not None:
-        return not is_number_of_something(page, match.start())  # "the document with id 7"
-    return False
+    before = before[-_LONGEST_LAST:]
+    last = before[:-1].rpartition(" ")[2]
+    if not (last.isalpha() and before[-1] == " "):  # more than a plain word
+        word = _LAST_WORD.search(before)
+        last = word[1] if word and not _LAST_POSSESSIVE.search(before) else ""
+    return (not last or last.lower() in BEFORE_NUMBER) and not is_number_of_something(page, match.start())
 
 
 _ACCOUNT: Final = re.compile(r"\b(?:account|acct|konto)\W*(?:number|no|nr|id|is)?\W*$", re.IGNORECASE)
@@ -391,8 +402,12 @@ def may_be_id(token: str, page: TextScan, start: int) -> bool:
 def _is_like_id(token: str, before: str) -> bool:
     if len(token) > _SHORT_ID or (len(token) == _SHORT_ID and ("-" in token or "_" in token)):
         return True
-    cued = _ID_PREPOSITION.search(before) or _SHORT_CUE.search(before)
-    return cued is not None and not _PERIOD.fullmatch(token)
+    cued = _follows_preposition(before) or _SHORT_CUE.search(before) is not None
+    return cued and not _PERIOD.fullmatch(token)
+
+
+def _follows_preposition(before: str) -> bool:
+    return before.rstrip().lower().endswith(_ID_PREPOSITIONS) and _ID_PREPOSITION.search(before) is not None
 
 
 def _first(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:

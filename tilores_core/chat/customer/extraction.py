@@ -22,7 +22,7 @@ from tilores_core.chat.customer.fluency import fluent, is_disfluent, spelled_nam
 from tilores_core.chat.customer.mentioned import name_evidence, says_parts, with_parts_joined
 from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.numbers import number_language, with_figures
-from tilores_core.chat.customer.references import beside, references
+from tilores_core.chat.customer.references import LONGEST_REPLY, REFERENCE_WORDS, beside, references
 from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.spans import NameSpan, may_begin_name
 from tilores_core.chat.customer.tokens import TextScan, Word, split_words
@@ -38,6 +38,7 @@ from tilores_core.chat.customer.unmarked import (
 from tilores_core.chat.customer.words import (
     FEATURES,
     FIRMS,
+    LANGUAGES,
     NAMES_TOO,
     THINGS,
     Phrases,
@@ -81,6 +82,9 @@ _NO_PERSON: Final = FIRMS | FEATURES
 _PLACE_ENDS: Final = 3  # words of the longest place
 _REFERRING: Final = keywords(("this", "the", "that", "same"))
 _REFERRED: Final = keywords(("customer", "client", "caller", "person"))
+_ANY_REFERENCE: Final = REFERENCE_WORDS.union(
+    _ONE, _LIVES_IN.words, _REFERRED, *(vocabulary(language).pronouns for language in LANGUAGES)
+)
 _CONTRACTED: Final = frozenset(["s", "t", "d", "ll", "m", "re", "ve", "e", "th", "st", "nd", "rd"])  # also "e-mail"
 _OWNER = re.compile(r"(?:(?:^|and|about|for|of|no,?)[ ]|^)([^\W\d_]+)['’]s", re.IGNORECASE)
 _CAPITAL = re.compile(r"[^\W\d_a-zß-ÿ][^\W\d_]*")
@@ -151,7 +155,7 @@ def extract(
         page, spelled = fluent(page.text, known.language)
     plain, low = page.text, page.words
     figures = with_figures(page, number_language(page, known.language))
-    if figures.places:
+    if figures is not None:
         page = TextScan(figures.text, low)
     numeric, keys = page.numeric, page.keywords
     emails = find_emails(page)
@@ -201,14 +205,15 @@ def extract(
             evidence += find_corrected_number(ids, phones, said)
         if dates and today:
             evidence += births(page, dates, spans, [*emails, *phones, *ids], said, today.year - _YOUNGEST)
-    if keys or numeric or "," in plain or "(" in plain:
+    refers = bool(evidence or words) or len(low) <= LONGEST_REPLY or "'s" in said.low
+    if (keys or numeric or "," in plain or "(" in plain) and (refers or not _ANY_REFERENCE.isdisjoint(keys)):
         evidence = _with_references(evidence, words, names, known, said)
     if len(evidence) > 1 or said.may_deny:
         evidence = _distinct(_with_polarity(evidence, said))
-    if figures.places:
+    if figures is not None:
         evidence = [replace(e, start=figures.origin(e.start), end=figures.origin(e.end)) for e in evidence]
     return Reading(
-        text=figures.text,
+        text=page.text,
         evidence=tuple(evidence),
         dates=tuple(dict.fromkeys([item.value for item in dates if item.value]))[-MOST_DATES:] if dates else (),
         asked=asked,
@@ -358,13 +363,13 @@ def _place_of(phrase: str, text: str) -> int:
 def _may_name(page: TextScan, known: Vocabulary, *, sure: bool) -> bool:
     """Whether some word that is left may be of a name: else nothing is looked at word by word. `sure`: it is of one
     where it is not common."""
-    low = page.words_left()
-    strange = low - known.common
-    capitals = _ASCII_CAPITAL if page.left.isascii() else _CAPITAL
+    low, left = page.words_left(), page.left
+    strange = low - known.no_name
+    capitals = _ASCII_CAPITAL if left.isascii() else _CAPITAL
     return (
-        not NAMES_TOO.isdisjoint(low)
-        or not known.never.issuperset(map(str.lower, capitals.findall(page.left)))
-        or ("s" in low and not known.never.issuperset(map(str.lower, _OWNER.findall(page.left))))
+        not NAMES_TOO.isdisjoint(strange)
+        or not known.never.issuperset(map(str.lower, capitals.findall(left)))
+        or ("s" in low and not known.never.issuperset(map(str.lower, _OWNER.findall(left))))
         or (not strange <= _CONTRACTED and (sure or may_begin_name(page, strange, known)))
     )
 

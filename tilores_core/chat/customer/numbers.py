@@ -49,12 +49,10 @@ class Text(NamedTuple):
     """A text with figures for number words; `places` maps its positions to those of the original."""
 
     text: str
-    places: tuple[tuple[int, int], ...] = ()
+    places: tuple[tuple[int, int], ...]
 
     def origin(self, position: int) -> int:
         """Where in the original the character at `position` comes from."""
-        if not self.places:
-            return position
         at = bisect_right(self.places, (position, 1 << 30)) - 1
         if at < 0:
             return position
@@ -129,10 +127,12 @@ _FEWEST_DIGITS: Final = 3
 
 def number_language(page: TextScan, language: str) -> str:
     """The language of the numbers in a text: mostly the text's, but a date or a number may be said in another."""
+    if _ANY_FOREIGN.isdisjoint(page.keywords):
+        for word in page.words - ENGLISH.common:
+            if len(word) >= _SHORTEST_GLUED and (found := _glued_language(word)) is not None:
+                return found
+        return language
     foreign = page.keywords & _ANY_FOREIGN
-    if not foreign:
-        long = [word for word in page.words - ENGLISH.common if len(word) >= _SHORTEST_GLUED]
-        return next(filter(None, map(_glued_language, long)), language)
     if foreign & (_MONTHS[language] | _DIGITS[language]):
         return language
     counts = {
@@ -154,15 +154,15 @@ keywords(  # of which `with_figures` looks for those of one language
 )
 
 
-def with_figures(page: TextScan, language: str, *, least: int = _LEAST_YEAR) -> Text:
-    """Return the text with figures for the numbers in it that are said in words.
+def with_figures(page: TextScan, language: str, *, least: int = _LEAST_YEAR) -> Text | None:
+    """Return the text with figures for the numbers in it that are said in words; None where there are none.
 
     A single number word stays as it is below `least`, as do "a hundred" and "thousand".
     """
     text, words = page.text, page.keywords
     hyphened = "-" in text and _HYPHENED.search(page.low) is not None
     if language == "en" and not hyphened and words.isdisjoint(_ENGLISH_FIGURES):
-        return Text(text)  # most texts
+        return None  # most texts
     numbers = _numbers(language)
     dated = not numbers.months.isdisjoint(words)
     cued = not words.isdisjoint(_BEFORE_SINGLE)
@@ -176,11 +176,11 @@ def with_figures(page: TextScan, language: str, *, least: int = _LEAST_YEAR) -> 
             enough = len(page.starts_of(said)) >= fewest
         enough = enough or (multiplied and _MULTIPLIED.search(text) is not None)
         if not enough and not ordinal and not hyphened:
-            return Text(text)
+            return None
     elif numbers.day_words.isdisjoint(words):
         said = frozenset([word for word in page.words if _is_number_word(word, language)])
         if said <= _ARTICLES:
-            return Text(text)
+            return None
     tokens: Sequence[Token] = page.runs
     if "-" in text or page.numeric:
         tokens = [(*match.span(), match[0]) for match in _TOKEN.finditer(page.low)]
@@ -188,7 +188,7 @@ def with_figures(page: TextScan, language: str, *, least: int = _LEAST_YEAR) -> 
     if "@" in text:  # one.two@example.com stays as it is
         addresses = [match.span() for match in _ADDRESS.finditer(text)]
         runs = [run for run in runs if all(run[1] <= start or run[0] >= end for start, end in addresses)]
-    return _replace_runs(text, runs)
+    return _replace_runs(text, runs) if runs else None
 
 
 def _runs(text: str, tokens: Sequence[Token], numbers: _Numbers, language: str, least: int) -> list[Token]:
@@ -377,8 +377,6 @@ _ZEROS: Final = frozenset(("null", "zéro", "cero", "zero", "nul"))
 
 
 def _replace_runs(text: str, runs: Sequence[Token]) -> Text:
-    if not runs:
-        return Text(text)
     parts: list[str] = []
     places: list[tuple[int, int]] = []
     reached = length = 0

@@ -26,9 +26,10 @@ from tilores_core.chat.customer.words import (
 from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity.names import fold
 
-_LONGEST_REPLY = 8  # words of a message that may be no more than a choice
+LONGEST_REPLY: Final = 8
+"""Words of a message that may be no more than a choice."""
 _REFERRING: Final = {key: Phrases(key) for key in ("previous", "first_one", "rejection", "other")}
-_refers: Final = Phrases(*_REFERRING).may_be_in
+_REFERRING_ANY: Final = Phrases(*_REFERRING)
 _REJECTION: Final = phrase_pattern("rejection")
 _REJECTED_ALONE: Final = frozenset(all_phrases("rejection_alone"))
 _OTHER: Final = re.compile(rf"{phrase_pattern('other').pattern}|\bthe other(?= please|[ .,!?]*$)")
@@ -76,31 +77,29 @@ _CARDINALS: Final = {
     for place, word in enumerate([w for w in data_of(language)["numbers"]["digits"].split() if w != "zwo"][1:], 1)
     if language in ("en", "de", "es", "it", "nl", "pt")
 }
-
-
-_ANY_REFERENCE: Final = keywords((*_RELATIVE_WORDS, *_ORDINALS, *_OLDER, *_YOUNGER, *_LAST, *_ORDINAL_NUMBER))
-"""Words of which a message must have one to refer to something: a cheap test."""
+_IN_REPLIES: Final = keywords((*_ORDINALS, *_LAST, *_ORDINAL_NUMBER))
+REFERENCE_WORDS: Final = keywords(_RELATIVE_WORDS | _AGES) | OTHER_NAMES | _REFERRING_ANY.words
+"""Words of which a message longer than `LONGEST_REPLY` without "'s" must have one to refer to something."""
 
 
 def references(said: Said) -> Iterator[Evidence]:
     """Choices, rejections and relatives that the message speaks of."""
     low, plain, words = said.low, said.plain, said.keywords
-    short = len(plain) <= _LONGEST_REPLY
+    short = len(plain) <= LONGEST_REPLY
     related = not words.isdisjoint(_RELATIVE_WORDS) or ("'s" in low and _OWNS.search(low) is not None)
     if short and (alone := low.strip(" .,!?")) in _REJECTED_ALONE:
         yield Evidence(kind="rejection", value="", start=0, end=len(alone), polarity="negated")
         return
     refers: set[str] = set()
-    if _refers(words, plain):
+    if _REFERRING_ANY.may_be_in(words, plain):
         refers = {key for key, phrases in _REFERRING.items() if phrases.may_be_in(words, plain)}
     other = not OTHER_NAMES.isdisjoint(words)
-    if (
-        not (related or refers or other)
-        and _ANY_REFERENCE.isdisjoint(words)
-        and not (
-            short and (said.page.numeric or not _CARDINALS.keys().isdisjoint(words)) and _is_number_alone(said.words)
-        )
-    ):
+    aged = not _AGES.isdisjoint(words)
+    counted = short and (
+        not _IN_REPLIES.isdisjoint(words)
+        or ((said.page.numeric or not _CARDINALS.keys().isdisjoint(words)) and _is_number_alone(said.words))
+    )
+    if not (related or refers or other or aged or counted):
         return
     if "previous" in refers and (match := _PREVIOUS.search(low)):
         yield _reference("choice", "previous", match)
@@ -113,11 +112,11 @@ def references(said: Said) -> Iterator[Evidence]:
     if (
         ("other" in refers or other)
         and short
-        and len(said.places) <= _LONGEST_REPLY
+        and len(said.places) <= LONGEST_REPLY
         and (match := _OTHER.search(low))
     ) or (other and (match := _OTHER_OF_NAME.search(said.text))):
         yield _reference("choice", "other", match)
-    if short or not _AGES.isdisjoint(words):
+    if short or aged:
         yield from _ordinals(said)
     if related:
         yield from _relatives(said)
@@ -141,7 +140,7 @@ def beside(said: Said, named: Iterable[Evidence]) -> Iterator[Evidence]:
 
 
 def _is_number_alone(words: list[str]) -> bool:
-    return 0 < len(words) <= _LONGEST_REPLY and any(
+    return 0 < len(words) <= LONGEST_REPLY and any(
         word in _CARDINALS or word in _ORDINALS or (word.isascii() and word.isdecimal()) for word in words
     )
 
@@ -158,7 +157,7 @@ def _reference(kind: str, value: str, match: re.Match[str]) -> Evidence:
 
 def _ordinals(said: Said) -> Iterator[Evidence]:
     places = said.places
-    if len(places) > _LONGEST_REPLY:
+    if len(places) > LONGEST_REPLY:
         yield from _by_age(said)
         return
     if places and places[0][2] in _QUESTIONS:

@@ -92,30 +92,29 @@ CHOOSING: Final = (
 class Said:
     """The words of a message in lower case without accents, and which of them are negated."""
 
+    _corrected_at: int | None = None
+    _may_say_no = _may_rule_out = _may_negate = _may_correct = may_deny = False
+
     def __init__(self, page: TextScan, language: str = "en", *, dated: bool = False) -> None:
         """`dated`: a whole date was read in it."""
         self.text = page.text
         self.plain = page.words
         self.keywords = words = page.keywords
         self.page = page
-        self._may_say_no = self._may_rule_out = self._may_negate = self._may_correct = self.may_deny = False
         if not words.isdisjoint(_DENYING):
             self._may_say_no = not _NO_WORDS.isdisjoint(words)
             self._may_rule_out = _RULING_OUT.may_be_in(words, page.words)
             self._may_negate = self._may_rule_out or not words.isdisjoint(_NEGATING)
             self._may_correct = _CORRECTING.may_be_in(words, page.words)
             self.may_deny = self._may_say_no or self._may_negate or self._may_correct
-        self._negators = _NEGATORS[language]
-        self._plain = _PLAIN[language]
-        self._elided = language in ("fr", "it")
+        self._language = language
         self.low = page.low.replace("’", "'")
         self.dated = dated
-        self._corrected_at: int | None = None
 
     @cached_property
     def places(self) -> list[Token]:
         """Each word with where it begins and ends."""
-        return self.page.whole_words(elided=self._elided)
+        return self.page.whole_words(elided=self._language in ("fr", "it"))
 
     @cached_property
     def words(self) -> list[str]:
@@ -200,7 +199,7 @@ class Said:
             before = places[i - 1][2] if i else ""
             if word == "no" and before in _OWNERS and _ID_BEHIND.match(self.low, end):
                 continue  # "cliente no 8745" may be a number as well
-            if word in self._negators and (word not in _AUXILIARIES or before in _SUBJECTS):
+            if word in _NEGATORS[self._language] and (word not in _AUXILIARIES or before in _SUBJECTS):
                 starts.append(end)
         for begin in starts:
             yield from self._reach(begin)
@@ -222,7 +221,7 @@ class Said:
             if word in _OR and content:
                 content = 0
                 continue
-            if content >= _MOST_CONTENT or word in self._plain:
+            if content >= _MOST_CONTENT or word in _PLAIN[self._language]:
                 return
             content += 1
             yield start

@@ -64,6 +64,13 @@ class Word(NamedTuple):
 class TextScan:
     """A text, its words, and what is left to read of it. `taken_back`: where ids begin that are none after all."""
 
+    taken_back: tuple[int, ...] = ()
+    reach = (0, 0)  # of all marked words
+    numeric = numbered = False
+    _parts: Sequence[str] = ()  # what stands between the runs, and the runs
+    _runs: list[Token] | None = None
+    _left: tuple[str, list[str], frozenset[str]] | None = None
+
     def __init__(self, text: str, words: frozenset[str] | None = None) -> None:
         """Take a text apart. `words`: those of the text before figures took the place of some.
 
@@ -75,19 +82,17 @@ class TextScan:
         low = text.lower()
         # `left` is what is left to read, `left_low` the same in lower case.
         self.low = self.left_low = low = low if len(low) == len(text) else "".join(c.lower()[0] for c in text)
-        self.taken_back: set[int] = set()
         self.marked = marked = marked_words(text)
-        self.reach = reach = (marked[0][0], marked[-1][1]) if marked else (0, 0)  # of all marked words
-        self.numeric = bool(marked) and ("_" not in low or _DIGIT.search(low) is not None)
-        self.numbered = self.numeric and _NUMBER.search(low, *reach) is not None
-        self._parts = [] if low.isascii() else _RUN.split(low)  # what stands between the runs, and the runs
+        if marked:
+            self.reach = reach = marked[0][0], marked[-1][1]
+            self.numeric = "_" not in low or _DIGIT.search(low) is not None
+            self.numbered = self.numeric and _NUMBER.search(low, *reach) is not None
+        if not low.isascii():
+            self._parts = _RUN.split(low)
         if words is None:
-            letters = [run for run in self._parts[1::2] if not run.isdecimal()] or _split_letters(low)
-            words = frozenset(letters)
+            words = frozenset(_split_letters(low))
         self.words = words
         self.keywords = words & KEYWORDS
-        self._runs: list[Token] | None = None
-        self._left: tuple[str, list[str], frozenset[str]] | None = None
 
     @property
     def runs(self) -> list[Token]:
@@ -107,10 +112,11 @@ class TextScan:
         return self._words_left()[1]
 
     def _words_left(self) -> tuple[str, list[str], frozenset[str]]:
-        if self._left is None or self._left[0] is not self.left:
+        known = self._left
+        if known is None or known[0] is not self.left:
             words = _split_letters(self.left_low)
-            self._left = self.left, words, frozenset(words)
-        return self._left
+            known = self._left = self.left, words, frozenset(words)
+        return known
 
     def whole_words(self, *, elided: bool) -> list[Token]:
         """Words that may have digits and apostrophes in them; with `elided` French and Italian articles are apart."""
@@ -134,6 +140,8 @@ class TextScan:
 
     def is_announced(self, start: int, pattern: re.Pattern[str], beginnings: frozenset[str]) -> bool:
         """Whether `pattern`, which begins with one of the keywords, ends right before `start`."""
+        if beginnings.isdisjoint(self.keywords):
+            return False
         for word in self.keywords & beginnings:
             for begin in self._places_of(word, max(0, start - _CUE_REACH), start):
                 if pattern.match(self.left, begin, start):
@@ -142,7 +150,11 @@ class TextScan:
 
     def starts_of(self, words: frozenset[str]) -> list[int]:
         """Where the words begin, in order. `words`: keywords of any text."""
-        return sorted([start for word in self.keywords & words for start in self._places_of(word, 0, len(self.low))])
+        found: list[int] = []
+        for word in self.keywords & words:
+            found += self._places_of(word, 0, len(self.low))
+        found.sort()
+        return found
 
     def _places_of(self, word: str, start: int, end: int) -> list[int]:
         """Where a run of letters begins, between two places."""

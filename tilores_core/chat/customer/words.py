@@ -65,6 +65,9 @@ def keywords(words: Iterable[str]) -> frozenset[str]:
     return words
 
 
+_FREQUENT: Final = frozenset(("about", "account", "customer", "number", "one", "person", "that", "the", "this", "want"))
+
+
 class Phrases:
     """The phrases under `[said]` keys of all languages, with a cheap test whether a text may have one of them."""
 
@@ -72,8 +75,9 @@ class Phrases:
         self._by_word: dict[str, list[frozenset[str]]] = {}
         for key in keys:
             for entry in all_phrases(key):
-                words = _LETTERS_ONLY.findall(entry)
-                self._by_word.setdefault(max(words, key=len), []).append(frozenset(words))
+                words = frozenset(_LETTERS_ONLY.findall(entry))
+                telling = max(sorted(words - _FREQUENT or words), key=len)
+                self._by_word.setdefault(telling, []).append(words)
         self.words = keywords(self._by_word)
 
     def may_be_in(self, keywords: frozenset[str], words: frozenset[str]) -> bool:
@@ -245,9 +249,9 @@ _PLAIN_ENGLISH: Final = ENGLISH.never - _GREETING
 def language_of(keywords: frozenset[str], words: frozenset[str]) -> str:
     """The language that a text with these words, of which some are keywords, is in; English unless another has more
     of them."""
-    foreign = keywords & _ANY_FOREIGN
-    if not foreign:
+    if _ANY_FOREIGN.isdisjoint(keywords):
         return "en"
+    foreign = keywords & _ANY_FOREIGN
     counts = {name: len(foreign & known) for name, known in _FOREIGN.items()}
     best = max(counts, key=counts.__getitem__)
     return best if counts[best] >= len(words & _PLAIN_ENGLISH) else "en"

@@ -68,7 +68,7 @@ def in_figures(text: str) -> str:
     likely = number_language(page, language_of(page.keywords, words))
     for language in (likely, *(other for other in LANGUAGES if other != likely)):
         figures = with_figures(page, language, least=SMALL + 1)
-        if figures.places:
+        if figures is not None:
             return figures.text
     return text
 

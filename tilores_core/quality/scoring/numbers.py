@@ -109,8 +109,8 @@ class NumberMention:
 
 def with_all_figures(text: str) -> str:
     """Return `text` with figures for all numbers in words, also single ones and those with "point" and "cents"."""
-    text = with_figures(TextScan(text), "en").text
-    text = _SMALL.sub(_small, text)
+    figures = with_figures(TextScan(text), "en")
+    text = _SMALL.sub(_small, text if figures is None else figures.text)
     text = _SPOKEN_POINT.sub(lambda m: f"{m[1]}.{m[2].replace(' ', '')}" + (" " if m[2].endswith(" ") else ""), text)
     text = _CENTS.sub(lambda m: f"{m[1]}.{m[3]:0>2} {m[2]}", text)
     return _GROUPED_BY_SPACE.sub(lambda m: re.sub(r"\D", "", m[1]), text)
