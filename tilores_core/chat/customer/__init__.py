@@ -6,7 +6,7 @@ names, spans       the names of people among them
 mentioned          those names and the ones that the source knows, as evidence
 numbers, dates     numbers as they are said, dates in part or in full
 announced          what the text before a number says of it
-contacts           e-mail addresses, phone numbers and ids
+contacts, ids      e-mail addresses and phone numbers, ids of customers
 unmarked           numbers, dates and words that nothing announces, beside what identifies
 said               what is negated or corrected
 references         choices, rejections and relatives that a message refers to

@@ -10,15 +10,10 @@ from datetime import date
 from functools import cached_property
 from typing import Final
 
-from tilores_core.chat.customer.contacts import (
-    as_evidence,
-    find_emails,
-    find_ids,
-    find_parts,
-    find_phones,
-)
+from tilores_core.chat.customer.contacts import as_evidence, find_emails, find_parts, find_phones
 from tilores_core.chat.customer.dates import BESIDE_DIGITS, DATE_WORDS, FoundDate, find_dates
 from tilores_core.chat.customer.fluency import fluent, is_disfluent, spelled_names
+from tilores_core.chat.customer.ids import find_ids
 from tilores_core.chat.customer.mentioned import name_evidence, says_parts, with_parts_joined
 from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.numbers import number_language, with_figures

@@ -50,6 +50,8 @@ MOST_NAMESAKES = 200
 _MOST_MESSAGES = 40
 _MOST_LOOKUPS = 320
 _MOST_ABSENT = 4096  # identifiers remembered
+_MOST_READINGS = 512
+_LONGEST_KEPT = 16_000  # characters of a reading that is kept
 _MOST_BEGINNINGS = 256
 _LONGEST_BEGINNING = 4_000  # characters
 _Said = tuple[tuple[str, str], ...]  # messages of the user, each with what the assistant had said just before
@@ -128,10 +130,11 @@ class CustomerFinder:
         self.mark = f"{region}/{day_first}/{_rules()}{name}"
         """Changes when the same conversation may come to another customer: part of the cache key."""
         mentions = source.mentions if isinstance(source, SupportsMentions) else None
-        # The messages before the last one were mostly read when they were the last.
-        self._read: Callable[[str, str], Reading] = lru_cache(maxsize=512)(
-            partial(extract, region=region, day_first=Locale.of(region, day_first).day_first, mentions=mentions)
+        self._new_reading: Callable[[str, str], Reading] = partial(
+            extract, region=region, day_first=Locale.of(region, day_first).day_first, mentions=mentions
         )
+        # The messages before the last one were mostly read when they were the last.
+        self._kept_reading = lru_cache(maxsize=_MOST_READINGS)(self._new_reading)
         # Where conversations without a customer stand, until the source is asked again for what it had to lack.
         self._beginnings: _Expiring[_Said, State] = _Expiring(_MOST_BEGINNINGS, clock)
 
@@ -163,6 +166,10 @@ class CustomerFinder:
                 lacking = [self._absent.get(who) for who in absent]
                 self._keep(turns, state, min([until, *(entry[0] if entry else 0.0 for entry in lacking)]))
         return _of(found)
+
+    def _read(self, text: str, asked: str) -> Reading:
+        kept = len(text) + len(asked) <= _LONGEST_KEPT
+        return self._kept_reading(text, asked) if kept else self._new_reading(text, asked)
 
     def _keep(self, said: _Said, state: State, until: float) -> None:
         if sum(map(len, chain.from_iterable(said))) <= _LONGEST_BEGINNING:

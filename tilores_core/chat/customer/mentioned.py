@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from tilores_core.chat.customer.announced import is_supplement
-from tilores_core.chat.customer.contacts import may_be_id
+from tilores_core.chat.customer.ids import may_be_id
 from tilores_core.chat.customer.spans import NameSpan, stands_as_word
 from tilores_core.chat.customer.tokens import TextScan, Word, cue_before
 from tilores_core.chat.customer.words import (

@@ -110,10 +110,7 @@ def references(said: Said) -> Iterator[Evidence]:
     ):
         yield Evidence(kind="rejection", value="", start=match.start(), end=match.end(), polarity="negated")
     if (
-        ("other" in refers or other)
-        and short
-        and len(said.places) <= LONGEST_REPLY
-        and (match := _OTHER.search(low))
+        ("other" in refers or other) and short and len(said.places) <= LONGEST_REPLY and (match := _OTHER.search(low))
     ) or (other and (match := _OTHER_OF_NAME.search(said.text))):
         yield _reference("choice", "other", match)
     if short or aged:

@@ -65,7 +65,7 @@ def keywords(words: Iterable[str]) -> frozenset[str]:
     return words
 
 
-_FREQUENT: Final = frozenset(("about", "account", "customer", "number", "one", "person", "that", "the", "this", "want"))
+_FREQUENT: Final = _words("about account customer number one person that the this want")
 
 
 class Phrases:
