@@ -25,7 +25,7 @@ from tilores_core.release.monitor import ProductionPerformanceMonitor, Regressio
 from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.resilience import Lease, lead
 from tilores_core.settings.improve import HealingTable
-from tilores_core.store.healing import LEASE, Episode
+from tilores_core.store.healing import LEASE, Episode, EpisodeState
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import HEALING
 
@@ -219,7 +219,7 @@ class SelfHealing:
         if body["action"] == "fail over":
             until = self._clock() + self._table.fail_over_minutes * 60
             body["held_until_ms"] = round(until * 1000)
-            about = "".join(f" about {name}" for name in [", ".join(body["spectrums"])] if name)
+            about = f" about {', '.join(body['spectrums'])}" if body["spectrums"] else ""
             body["done"] = f"{body['model']} is not asked{about} for {self._table.fail_over_minutes:g} minutes"
         elif body["action"] == "roll back":
             regression = Regression(**body["regression"])
@@ -237,6 +237,8 @@ class SelfHealing:
         """End an episode. `verdict`: None for what was reported only."""
         body = dict(episode.body)
         body.pop("baseline", None)
+        state: EpisodeState
+        severity: Severity
         if verdict is None:
             state, severity = "reported", "MEDIUM" if body["breaches"] or episode.diagnosis == "model down" else "LOW"
         else:
@@ -246,12 +248,7 @@ class SelfHealing:
             body["lesson"] = f"'{body['action']}' {helped} against '{episode.diagnosis}'"
             if not verdict.healed and "held_until_ms" in body:
                 body["held_until_ms"] = 0  # no reason to go on
-        ended = replace(
-            episode,
-            state=state,  # type: ignore[arg-type]
-            ended=datetime.fromtimestamp(self._clock(), UTC),
-            body=body,
-        )
+        ended = replace(episode, state=state, ended=datetime.fromtimestamp(self._clock(), UTC), body=body)
         await self._put(ended, fence)
         self.counted[ended.diagnosis, body["action"], state] += 1
         log.info("healing.episode_ended", diagnosis=ended.diagnosis, subject=ended.subject, state=state)
@@ -261,7 +258,7 @@ class SelfHealing:
                 self._alerts.clear(fingerprint)
         said = [f"evidence: {_format_evidence(body['evidence'])}", body["done"], body.get("result", "")]
         title = f"Healing: {ended.diagnosis} ({ended.subject}): {state}"
-        self._raise(ended, "healing.ended", severity, title, "; ".join(part for part in said if part))  # type: ignore[arg-type]
+        self._raise(ended, "healing.ended", severity, title, "; ".join(filter(None, said)))
         return ended
 
     async def _put(self, episode: Episode, fence: int) -> None:

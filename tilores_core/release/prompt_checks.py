@@ -14,7 +14,7 @@ the evaluation, which the audit log keeps.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal, Protocol
@@ -241,17 +241,11 @@ class CopyCheck:
     """Five words in a row that stand in a golden question or in a customer's records, which are read once for many
     prompts."""
 
-    def __init__(self, cases: Iterable[PromptCase]) -> None:
-        texts: list[str] = []
-        seen: set[str] = set()
-        compared = 0
-        for case in cases:
-            compared += 1
-            texts.append(case.question)
-            if case.customer is not None and case.customer.id not in seen:
-                seen.add(case.customer.id)
-                texts += _values(case.customer)
-        self._cases, self._customers = compared, len(seen)
+    def __init__(self, cases: Sequence[PromptCase]) -> None:
+        customers = {case.customer.id: case.customer for case in cases if case.customer is not None}
+        texts = [case.question for case in cases]
+        texts += [value for customer in customers.values() for value in _values(customer)]
+        self._cases, self._customers = len(cases), len(customers)
         self._text = "\n".join(f" {' '.join(_fold_words(text))} " for text in texts)
         self._clean: set[str] = set()
 

@@ -258,8 +258,7 @@ class ProductionPromptManager:
             raise moved_meanwhile(label, before, expected)
         checks = await self.check(number, skip_evaluation=skip_evaluation, model=model)
         detail = {"checks": [check.as_row() for check in checks], "skip_evaluation": skip_evaluation}
-        refused = [check for check in checks if check.refuses]
-        if refused:
+        if said := "; ".join(f"{check.name}: {check.said}" for check in checks if check.refuses):
             self.deployments["refused"] += 1
             await store.audit.add(
                 actor=actor,
@@ -268,7 +267,6 @@ class ProductionPromptManager:
                 reason=reason,
                 detail={"from": before, "to": number, **detail},
             )
-            said = "; ".join(f"{check.name}: {check.said}" for check in refused)
             self._raise_failed(label, number, said)
             raise DeploymentRefusedError(
                 f"version {number} was not deployed. {said}",

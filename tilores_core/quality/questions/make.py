@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Any, Final, Literal
 
@@ -104,8 +104,14 @@ class _Subject:
         self.customer = customer
         self.fields = frozenset(field for record in customer.records for field in record.fields)
         self._facts: dict[str, FieldFacts | None] = {}
-        self._index: IndexedRecords | None = None
-        self._words = ""
+
+    @cached_property
+    def _index(self) -> IndexedRecords:
+        return IndexedRecords(self.customer)
+
+    @cached_property
+    def _words(self) -> str:
+        return f" {plain_words(self._index.text)} "
 
     def facts(self, field: str) -> FieldFacts | None:
         if field not in self._facts:
@@ -116,14 +122,15 @@ class _Subject:
         """Whether the wording can be asked about the customer. `has_outdated`: only where a value was another one."""
         if wording.absent:
             return self.fields.isdisjoint(wording.fields)
-        found = [self.facts(field) for field in wording.fields]
-        return all(found) and (not has_outdated or any(one.outdated for one in found if one is not None))
+        found = self.known(wording.fields)
+        return len(found) == len(wording.fields) and (not has_outdated or any(one.outdated for one in found))
+
+    def known(self, fields: Sequence[str]) -> list[FieldFacts]:
+        """The facts of those fields that have any."""
+        return [found for field in fields if (found := self.facts(field)) is not None]
 
     def holds(self, fact: Fact) -> bool:
         """Whether any record holds the value, under whatever name."""
-        if self._index is None:
-            self._index = IndexedRecords(self.customer)
-            self._words = f" {plain_words(self._index.text)} "
         if fact.kind == "number":
             value = abs(float(fact.value))
             return self._index.evidence.bears_out(Claim("number", "number", fact.value, value, 0.0))
@@ -206,16 +213,11 @@ class _Maker:
     def _question(self, wording: Wording, subject: _Subject, start: int) -> GoldenQuestion:
         customer = subject.customer
         text = wording.text.replace(NAME, customer.name or "the customer")
-        facts: list[Fact] = []
-        forbidden: list[Fact] = []
-        if not wording.absent:
-            for field in wording.fields:
-                found = subject.facts(field)
-                if found is not None:
-                    facts += found.facts
-                    forbidden += found.outdated[:_MOST_FORBIDDEN]
+        known = [] if wording.absent else subject.known(wording.fields)
+        facts = [fact for one in known for fact in one.facts]
         expected = {fact.value for fact in facts}
-        forbidden = [fact for fact in forbidden if fact.value not in expected]
+        outdated = [fact for one in known for fact in one.outdated[:_MOST_FORBIDDEN]]
+        forbidden = [fact for fact in outdated if fact.value not in expected]
         forbidden += self._of_others(wording.fields, subject, start)
         digest = hashlib.sha256(f"{customer.id}\n{text}".encode()).hexdigest()[:10]
         return GoldenQuestion(
@@ -235,11 +237,10 @@ class _Maker:
             other = self._subjects[(start + step) % len(self._subjects)]
             if other is subject:
                 continue
-            theirs = [one for field in fields if (one := other.facts(field)) is not None]
             found = [
                 replace(fact, reason="other_customer", disputed=False)
-                for question in theirs
-                for fact in question.facts
+                for theirs in other.known(fields)
+                for fact in theirs.facts
                 if _is_telling(fact) and not subject.holds(fact)
             ]
             if found:

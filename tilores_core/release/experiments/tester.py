@@ -163,7 +163,7 @@ class ProductionABTester:
 
     async def stop(self, name: str, *, actor: str, reason: str, deploy: bool = False) -> Experiment:
         """End it; `deploy`: with the candidate in production, after its checks. Raises as `start`."""
-        experiment = await self._running(name)
+        experiment = await self._require_running(name)
         plan = _plan_of(experiment)
         if deploy and plan.model is not None:
             raise InvalidRequestError(
@@ -204,7 +204,9 @@ class ProductionABTester:
     async def follow(self) -> None:
         """Load what runs, and split traffic so. Raises `StoreError`."""
         found = await (await self._store.get()).experiments.list(state="running")
-        running = tuple(_running(experiment) for experiment in sorted(found, key=lambda experiment: experiment.id))
+        running = tuple(
+            _as_assigned(experiment) for experiment in sorted(found, key=lambda experiment: experiment.id)
+        )
         if any(experiment.plan.label not in self._prompts.state.numbers for experiment in running):
             await self._prompts.refresh()
         self._assignment.replace(running)
@@ -315,7 +317,7 @@ class ProductionABTester:
         running = await (await self._store.get()).experiments.list(state="running")
         return next((experiment for experiment in running if experiment.name == name), None)
 
-    async def _running(self, name: str) -> Experiment:
+    async def _require_running(self, name: str) -> Experiment:
         experiment = await self.get(name)
         if experiment.state != "running":
             raise ConflictError(
@@ -362,7 +364,7 @@ def _plan_of(experiment: Experiment) -> ExperimentPlan:
         ) from None
 
 
-def _running(experiment: Experiment) -> RunningExperiment:
+def _as_assigned(experiment: Experiment) -> RunningExperiment:
     return RunningExperiment(
         id=experiment.id,
         plan=_plan_of(experiment),
