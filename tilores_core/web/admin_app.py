@@ -215,15 +215,13 @@ def _metrics_route(metrics: Metrics, authenticator: Authenticator) -> APIRouter:
 def _include_plugin_routers(app: FastAPI, host: PluginHost) -> PluginRouters:
     """Mount the plugins' routers, public ones first."""
     routers = PluginRouters()
-    keyed: list[tuple[str, APIRouter]] = []
+    found = []
     for name, router in host.build_used(ROUTERS).items():
         registration = host.registration(ROUTERS, name)
-        plugin_id = registration.plugin_id
-        if isinstance(registration.spec, RouterSpec) and registration.spec.public:
-            routers.add_public(plugin_id, router)
-            app.include_router(router, prefix=f"/plugins/{plugin_id}")
-        else:
-            keyed.append((plugin_id, router))
-    for plugin_id, router in keyed:
+        is_public = isinstance(registration.spec, RouterSpec) and registration.spec.public
+        if is_public:
+            routers.add_public(registration.plugin_id, router)
+        found.append((is_public, registration.plugin_id, router))
+    for _, plugin_id, router in sorted(found, key=lambda one: not one[0]):
         app.include_router(router, prefix=f"/plugins/{plugin_id}")
     return routers
