@@ -11,8 +11,8 @@ from hypothesis import given, strategies as st
 from tilores_core.errors import InvalidRequestError
 from tilores_core.llm.parameters import SERVER_PARAMETERS
 from tilores_core.settings import ChatTable
-from tilores_core.web.openai.body import CompletionBody, ServerParameters
-from tilores_core.web.openai.decode import CompletionRequest, decode_completion
+from tilores_core.web.openai.body import CompletionBody, ImageUrl, ServerParameters
+from tilores_core.web.openai.decode import CompletionRequest, decode_completion, decode_messages
 
 USER = {"role": "user", "content": "What is Edwina Hawthorne's credit score?"}
 LIMITS = ChatTable(max_messages=20, max_characters=1000)
@@ -299,7 +299,8 @@ def test_equal_numbers_are_equal_bytes() -> None:
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 def test_token_limits(name: str) -> None:
     assert decode(**{name: 5}).chat.parameters == {"max_tokens": 5}
-    for wrong in (0, -1, 1.5, "5", True):
+    assert decode(**{name: -1}) == decode()  # no limit, as servers of open models have it
+    for wrong in (0, -2, 1.5, "5", True):
         assert refuse(**{name: wrong}) == name
 
 
@@ -320,6 +321,8 @@ def test_more_than_one_choice_is_refused() -> None:
         ({"stop": "END"}, {"stop": ["END"]}),
         ({"stop": ["a", "b"]}, {"stop": ["a", "b"]}),
         ({"stop": []}, {}),
+        ({"stop": ""}, {}),
+        ({"stop": ["a", ""]}, {"stop": ["a"]}),
         ({"seed": -3}, {"seed": -3}),
         ({"logit_bias": {"42": -100}}, {"logit_bias": {"42": -100.0}}),
         ({"logit_bias": {}}, {}),
@@ -348,9 +351,7 @@ def test_other_parameters(given_: dict[str, Any], kept: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"stop": ""}, "stop"),
         ({"stop": ["a", 1]}, "stop[1]"),
-        ({"stop": ["a", ""]}, "stop[1]"),
         ({"stop": ["a"] * 17}, "stop"),
         ({"seed": 1.5}, "seed"),
         ({"logit_bias": [1]}, "logit_bias"),
@@ -395,6 +396,22 @@ def test_tools_of_other_kinds_do_no_harm() -> None:
     assert decode(tools=[{"type": "web_search"}], tool_choice="auto", parallel_tool_calls=True) == decode()
     assert decode(tools=[{"type": "web_search"}, TOOL]).chat.parameters == {"tools": [TOOL]}
     assert decode(tools=[]) == decode()
+
+
+@pytest.mark.parametrize("word", ["auto", "none", "required", "any"])
+def test_choice_of_tools_may_be_an_object_or_anthropics_word(word: str) -> None:
+    wanted = "required" if word == "any" else word
+    for choice in (word, {"type": word}):
+        assert decode(tools=[TOOL], tool_choice=choice).chat.parameters == {"tools": [TOOL], "tool_choice": wanted}
+    assert refuse(tools=[TOOL], tool_choice={"type": "function"}) == "tool_choice.function"
+
+
+def test_long_id_of_a_call_comes_back_whole() -> None:
+    long = "call_1__thought__" + "A" * 5000
+    calls = [{"id": long, "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    result = {"role": "tool", "tool_call_id": long, "content": "r"}
+    kept = decode_messages([USER, {"role": "assistant", "tool_calls": calls}, result])
+    assert kept[1]["tool_calls"][0]["id"] == kept[2]["tool_call_id"] == long
 
 
 def test_the_chosen_tool_must_be_there() -> None:
@@ -550,6 +567,8 @@ def test_there_is_a_decision_for_each_nested_key_of_the_sdk() -> None:
 
     for name, decided in NESTED.items():
         assert set(get_type_hints(getattr(chat, name))) == decided.keys(), name
+    detail = get_type_hints(chat.chat_completion_content_part_image_param.ImageURL)["detail"]
+    assert set(get_args(get_args(get_type_hints(ImageUrl)["detail"])[0])) == set(get_args(detail))
     for name, kinds in UNIONS.items():
         assert {getattr(kind, "__name__", "") for kind in get_args(getattr(chat, name))} == kinds, name
 

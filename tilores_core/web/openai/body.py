@@ -13,8 +13,10 @@ from tilores_core.web.bodies import Count, FilledText, Identifier, Integer, Shor
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
-Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-Stop = Annotated[str, Meta(min_length=1)]
+TokenLimit = Annotated[int, Meta(ge=-1, le=2**63 - 1)]
+"""-1 is none, as servers of open models have it."""
+CallId = Annotated[str, Meta(max_length=65_536)]
+"""Some gateways put the signature of a thought into it."""
 NULL: Final = Raw(b"null")
 """Where a key is absent; from a factory, as a default would have to stand in the JSON Schema."""
 
@@ -24,7 +26,7 @@ NULL: Final = Raw(b"null")
 
 class ImageUrl(Struct):
     url: Annotated[str, Meta(min_length=1)]
-    detail: Literal["auto", "low", "high"] | None = None
+    detail: Literal["auto", "low", "high", "original"] | None = None
 
 
 class InputAudio(Struct):
@@ -107,7 +109,7 @@ class ToolCall(Struct):
     """
 
     function: CalledFunction
-    id: Annotated[str, Meta(max_length=256)] | None = None
+    id: CallId | None = None
     type: Literal["function"] | None = None
     extra_content: Raw = field(default_factory=NULL.copy)
 
@@ -123,7 +125,7 @@ class MessageBody(Struct):
     reasoning_details: Raw = field(default_factory=NULL.copy)
     thinking_blocks: Raw = field(default_factory=NULL.copy)
     function_call: CalledFunction | None = None
-    tool_call_id: Annotated[str, Meta(max_length=256)] | None = None
+    tool_call_id: CallId | None = None
     audio: Raw = field(default_factory=NULL.copy)
 
 
@@ -149,8 +151,10 @@ class NamedFunction(Struct):
 
 
 class ToolChoice(Struct):
-    type: Literal["function"]
-    function: NamedFunction
+    """Some clients send an object in place of each word, and Anthropic's word for `required`."""
+
+    type: Literal["function", "none", "auto", "required", "any"]
+    function: NamedFunction | None = None
 
 
 class TextFormat(Struct, tag_field="type", tag="text"):
@@ -213,17 +217,17 @@ class ParametersBody(ServerParameters):
     top_p: Share | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    max_tokens: Positive | None = None
-    max_completion_tokens: Positive | None = None
+    max_tokens: TokenLimit | None = None
+    max_completion_tokens: TokenLimit | None = None
     n: Annotated[int, Meta(ge=1, le=1)] | None = None
-    stop: Stop | Annotated[list[Stop], Meta(max_length=16)] | None = None
+    stop: str | Annotated[list[str], Meta(max_length=16)] | None = None
     seed: Integer | None = None
     response_format: TextFormat | JsonFormat | SchemaFormat | None = None
     logit_bias: Annotated[dict[str, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=1024)] | None = None
     reasoning_effort: ShortText | None = None
     verbosity: ShortText | None = None
     tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    tool_choice: Literal["none", "auto", "required", "any"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     functions: Annotated[list[FunctionTool], Meta(max_length=128)] | None = None
     function_call: Literal["none", "auto"] | NamedFunction | None = None

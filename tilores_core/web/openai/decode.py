@@ -122,10 +122,13 @@ def _parameters(body: ParametersBody) -> dict[str, Any]:
     """Those that were given and mean something, under OpenAI's names; `max_completion_tokens` as `max_tokens`."""
     _refuse_unanswerable(body)
     parameters: dict[str, Any] = {name: value for name in _PASSED if (value := getattr(body, name)) is not None}
-    if (most := body.max_completion_tokens or body.max_tokens) is not None:
-        parameters["max_tokens"] = most
-    if body.stop:
-        parameters["stop"] = [body.stop] if isinstance(body.stop, str) else body.stop
+    for name in ("max_tokens", "max_completion_tokens"):  # the second wins
+        if (most := getattr(body, name)) == 0:
+            raise invalid(name, "must be at least 1", "leave it out for no limit")
+        if most is not None and most > 0:
+            parameters["max_tokens"] = most
+    if body.stop and (stops := [text for text in ([body.stop] if isinstance(body.stop, str) else body.stop) if text]):
+        parameters["stop"] = stops
     if body.logit_bias:
         parameters["logit_bias"] = body.logit_bias
     if body.verbosity is not None and body.verbosity != "medium":
@@ -190,22 +193,26 @@ def _add_tools(body: ParametersBody, parameters: dict[str, Any]) -> None:
     else:
         for index, function in enumerate(body.functions or ()):
             tools.append(_function_tool(function, f"functions[{index}]"))
+    choice, at = body.tool_choice, "tool_choice.function.name"
+    if isinstance(choice, ToolChoice) and choice.type != "function":
+        choice = choice.type
     if not tools:
-        if body.tool_choice is not None and body.tool_choice not in ("none", "auto"):
+        if choice not in (None, "none", "auto"):
             raise invalid("tool_choice", "chooses among tools, and there are none", "send tools, or leave it out")
         return
     parameters["tools"] = tools
-    choice, at = body.tool_choice, "tool_choice.function.name"
     if choice is None and body.function_call is not None:
         called, at = body.function_call, "function_call.name"
         choice = called if isinstance(called, str) else ToolChoice(type="function", function=called)
     if isinstance(choice, ToolChoice):
+        if choice.function is None:
+            raise invalid("tool_choice.function", "is required")
         name = choice.function.name
         if not any(tool["function"]["name"] == name for tool in tools):
             raise invalid(at, "must be the name of one of the tools")
         parameters["tool_choice"] = {"type": "function", "function": {"name": name}}
     elif choice is not None:
-        parameters["tool_choice"] = choice
+        parameters["tool_choice"] = "required" if choice == "any" else choice
     if body.parallel_tool_calls is not None:
         parameters["parallel_tool_calls"] = body.parallel_tool_calls
 
