@@ -649,6 +649,14 @@ case(
 )
 
 
+case(
+    "html 400",
+    reply(b"\n<html>plain HTTP to an HTTPS port</html>", "text/html", 400),
+    reply(b"<html>plain HTTP to an HTTPS port</html>", "text/html", 400),
+    want=FAILS,
+)
+
+
 def from_one(event: dict[str, Any]) -> dict[str, Any]:
     return {"choices": [{**event["choices"][0], "index": 1}]}
 

@@ -89,7 +89,29 @@ CASES: list[tuple[int, Any, type[Exception]]] = [
     (413, {"error": {"code": "rate_limit_exceeded", "message": "Request too large for model, tokens per minute"}},
      ProviderRateLimitedError),
     (404, openai(code="model_not_found"), UnknownModelError),
-    (404, "page not found", UnknownModelError),
+    *((404, body, UnknownModelError) for body in (
+        openai("The API deployment for this resource does not exist.", code="DeploymentNotFound"),
+        {"object": "error", "message": "The model `x` does not exist.", "code": 404},
+    )),
+    *((400, openai(text, code=code), UnknownModelError) for text, code in (
+        ("Invalid model name passed in model=x.", "400"), ("no such model", "1211"), ("x is not a valid model ID", 400),
+    )),
+    # What is not about the request: an address that is wrong, an account, what stands before the server.
+    *((404, body, ProviderError) for body in (
+        "page not found", {"detail": "Not Found"}, openai("Resource not found", code="404"), None,
+        openai("No endpoints found matching your data policy.", code=404),
+        openai("No allowed providers are available for the selected model.", code=404),
+    )),
+    *((status, None, ProviderError) for status in (405, 407, 410, 415, 421, 431)),
+    *((status, None, ProviderUnavailableError) for status in (423, 460, 494)),
+    (400, openai(code="html_page"), ProviderError),
+    (412, openai("suspended, possibly due to reaching the monthly spending limit"), ProviderQuotaError),
+    (400, openai("Budget has been exceeded!", type="budget_exceeded"), ProviderQuotaError),
+    (400, {"code": "invalid argument", "error": "Incorrect API key provided: x***."}, ProviderAuthError),
+    *((400, body, ProviderUnavailableError) for body in (
+        {"status": 400, "detail": "Function id 'x': DEGRADED function cannot be invoked"}, {"error": "Model unloaded."},
+        {"detail": "An error occurred (ThrottlingException) when calling the Converse operation: Too many requests"},
+    )),
     (400, openai("Model Not Exist"), UnknownModelError),
     (400, {"error": {"message": "nobody/nothing is not a valid model ID", "code": 400}}, UnknownModelError),
     (400, openai(code="context_length_exceeded", param="messages"), ContextTooLongError),

@@ -23,6 +23,8 @@ _DEEPEST_CAUSE: Final = 4
 _SECONDS: Final = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)s")
 _PATH: Final = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,100}")
 
+HTML_PAGE: Final = "html_page"
+"""Code of an error whose body is a page for people: some proxy's."""
 _CODES: Final = ("code", "type", "status", "__type", "error_code", "error_type")
 
 _TIMEOUTS: Final = frozenset({"TimeoutError", "TimeoutException", "APITimeoutError", "StreamChunkTimeoutError"})

@@ -23,7 +23,7 @@ from tilores_core.errors import (
     UnknownModelError,
     UnsupportedParameterError,
 )
-from tilores_core.llm.failures import Failure, failure_of, first_line
+from tilores_core.llm.failures import HTML_PAGE, Failure, failure_of, first_line
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_.\-/]{1,64}")
 
@@ -39,12 +39,15 @@ _QUOTA_CODES: Final = frozenset(
     {
         *("insufficient_quota", "insufficient_balance", "insufficient_credits", "billing_error"),
         *("billing_not_active", "billing_hard_limit_reached", "credit_balance_too_low", "arrearage"),
+        *("budget_exceeded", "exceeded_current_quota_error", "1113"),  # the last is Zhipu's
     }
 )
 _AUTH_CODES: Final = frozenset(
     {"invalid_api_key", "authentication_error", "permission_error", "permission_denied", "unauthenticated"}
 )
-_MODEL_CODES: Final = frozenset({"model_not_found", "model_decommissioned", "invalid_model", "not_found_error"})
+_MODEL_CODES: Final = frozenset(
+    {*("model_not_found", "model_decommissioned", "invalid_model", "not_found_error"), "1211"}  # the last is Zhipu's
+)
 _LIMIT_CODES: Final = frozenset(
     {
         *("rate_limit_exceeded", "rate_limit_error", "rate_limited", "resource_exhausted", "throttlingexception"),
@@ -60,8 +63,11 @@ _DOWN_CODES: Final = frozenset(
         *("json_validate_failed", "output_parse_failed", "tool_use_failed"),
     }
 )
-_PASSING: Final = frozenset({408, 409, 424, 425, 498, 499})
-"""Below 500, and no fault of the request: a model that is not ready (424), a machine without room (498)."""
+_OF_THE_REQUEST: Final = frozenset({400, 413, 422, 451})
+"""Below 500, these blame the request; the others come from what stands before the model, or from its account."""
+_PASSING: Final = frozenset({408, 409, 423, 424, 425, *range(440, 500)}) - {451}
+"""Below 500, and another call may work: a model that is not ready (424), a machine without room (498), a proxy."""
+_PAGE: Final = frozenset({HTML_PAGE})
 _UNSUPPORTED_CODES: Final = frozenset({"unsupported_parameter", "unsupported_value"})
 
 _REFUSED: Final = re.compile(
@@ -78,15 +84,25 @@ _CONTEXT: Final = re.compile(
     re.IGNORECASE,
 )
 _MODEL: Final = re.compile(
-    r"not a valid model|model not exist|model .{1,100} (does not exist|not found|is not supported)|unknown model",
+    r"not a valid model|model not exist|model .{1,100} (does not exist|not found|is not supported)|unknown model"
+    r"|invalid model name",
+    re.IGNORECASE,
+)
+_ABOUT_A_MODEL: Final = re.compile("model|deployment|engine", re.IGNORECASE)
+_NO_PROVIDER: Final = re.compile("no (endpoints|allowed providers)", re.IGNORECASE)  # OpenRouter's
+_DOWN: Final = re.compile(
+    r"DEGRADED function|model unloaded|model has crashed|(Throttling|ServiceUnavailable|ModelNotReady)Exception",
     re.IGNORECASE,
 )
 _QUOTA: Final = re.compile(
     # Not "exceeded your current quota": Google says that of a limit per minute too.
-    r"credit balance is too low|insufficient (balance|credits?|funds)|have any credits",
+    r"credit balance is too low|insufficient (balance|credits?|funds)|have any credits|balance is insufficient"
+    r"|spending limit|budget has been exceeded|exceeded your monthly",
     re.IGNORECASE,
 )
-_BAD_KEY: Final = re.compile(r"api[ _]key (not valid|is invalid|expired|not found)|invalid api[ _]key", re.IGNORECASE)
+_BAD_KEY: Final = re.compile(
+    r"api[ _]key (not valid|is invalid|expired|not found)|(invalid|incorrect) api[ _]key", re.IGNORECASE
+)
 
 _PLACE: Final = re.compile(r"location is not supported|country, region, or territory not supported", re.IGNORECASE)
 
@@ -160,6 +176,11 @@ class _Mapping:
             return ProviderQuotaError(
                 f"the account at {self.title} is out of credit", provider=self.provider, fix="top it up"
             )
+        if failure.status == 404 and (
+            _NO_PROVIDER.search(failure.text)
+            or not (failure.says(_MODEL_CODES) or _ABOUT_A_MODEL.search(" ".join((failure.text, *failure.codes))))
+        ):
+            return self._misled(404)
         if (
             failure.says(_MODEL_CODES)
             or failure.status == 404
@@ -190,12 +211,12 @@ class _Mapping:
             )
         if (status is not None and (status >= 500 or status in _PASSING)) or failure.says(_DOWN_CODES):
             return self._unavailable(f"answers {status}" if status else "broke off with an error of its own")
-        if status is not None and 400 <= status < 500:
+        if status == 400 and _DOWN.search(failure.text):
+            return self._unavailable("cannot answer now")
+        if status is not None and (status not in _OF_THE_REQUEST or failure.says(_PAGE)):
+            return self._misled(status)
+        if status is not None:
             return self._invalid(status)
-        if status is not None and status < 400:
-            return ProviderError(
-                f"{self.title} answers {status}: it has moved", provider=self.provider, fix="correct base_url"
-            )
         if failure.kind == "timeout":
             return self._unavailable("does not answer in time")
         if failure.kind == "connection":
@@ -204,6 +225,14 @@ class _Mapping:
             return self._unavailable("sent something that is not an answer")
         return ProviderError(
             f"{self.title} failed{f' ({self._word()})' if self._word() else ''}", provider=self.provider
+        )
+
+    def _misled(self, status: int) -> ProviderError:
+        """No answer of the model's server to the request, but of another one, or to another address."""
+        return ProviderError(
+            f"{self.title} answers {status}, which is not about the request",
+            provider=self.provider,
+            fix="check base_url, the account, and the proxies on the way",
         )
 
     def _unavailable(self, what: str) -> ProviderUnavailableError:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from tilores_core.contracts import CompletionPiece, Usage
-from tilores_core.llm.failures import MalformedReplyError, UpstreamError
+from tilores_core.llm.failures import HTML_PAGE, MalformedReplyError, UpstreamError
 from tilores_core.llm.http_address import HttpAddress, Reply
 from tilores_core.llm.normalizer import served_by
 from tilores_core.llm.sse import BOM, LONGEST_EVENT, EventParser
@@ -268,8 +268,10 @@ async def _read(reply: Reply, limit: int, data: bytes = b"") -> bytes:
 
 async def _failure(reply: Reply) -> Exception:
     body: Any = None
+    data = b""
     try:
-        body = _unwrap(_parse(await _read(reply, _LONGEST_ERROR)))
+        data = await _read(reply, _LONGEST_ERROR)
+        body = _unwrap(_parse(data))
     except Exception:  # a page, or broken off: the status says enough
-        body = None
+        body = {"code": HTML_PAGE} if data.lstrip()[:1] == b"<" else None
     return UpstreamError(reply.status, reply.headers, body if isinstance(body, dict) else {})
