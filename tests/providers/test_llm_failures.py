@@ -94,7 +94,7 @@ CASES: list[tuple[int, Any, type[Exception]]] = [
         {"object": "error", "message": "The model `x` does not exist.", "code": 404},
     )),
     *((400, openai(text, code=code), UnknownModelError) for text, code in (
-        ("Invalid model name passed in model=x.", "400"), ("no such model", "1211"), ("x is not a valid model ID", 400),
+        ("Invalid model name passed in model=x.", "400"), ("none", "1211"), ("x is not a valid model ID", 400),
     )),
     # What is not about the request: an address that is wrong, an account, what stands before the server.
     *((404, body, ProviderError) for body in (
@@ -109,7 +109,7 @@ CASES: list[tuple[int, Any, type[Exception]]] = [
     (400, openai("Budget has been exceeded!", type="budget_exceeded"), ProviderQuotaError),
     (400, {"code": "invalid argument", "error": "Incorrect API key provided: x***."}, ProviderAuthError),
     *((400, body, ProviderUnavailableError) for body in (
-        {"status": 400, "detail": "Function id 'x': DEGRADED function cannot be invoked"}, {"error": "Model unloaded."},
+        {"status": 400, "detail": "DEGRADED function cannot be invoked"}, {"error": "Model unloaded."},
         {"detail": "An error occurred (ThrottlingException) when calling the Converse operation: Too many requests"},
     )),
     (400, openai("Model Not Exist"), UnknownModelError),

@@ -18,7 +18,7 @@ from tilores_core import ContentRefusedError, InvalidRequestError, ProviderRateL
 from tilores_core.chat.messages import for_model
 from tilores_core.chat.models import Models
 from tilores_core.contracts import Message, Usage
-from tilores_core.llm import KeyedProviderSettings, load_catalogue
+from tilores_core.llm import KeyedProviderSettings, UpstreamError, load_catalogue
 from tilores_core.llm.normalizer import Completion
 from tilores_plugins.providers.deepseek.provider import DeepSeekProvider
 from tilores_plugins.providers.mistral.provider import MistralProvider
@@ -38,6 +38,7 @@ class Upstream:
         self.kind = "text/event-stream"
         self.status = 200
         self.headers: dict[str, str] = {}
+        self.refuses: dict[str, str] = {}  # keys of a request, and what is said of them
         self.asked: list[dict[str, Any]] = []
         self.given: list[dict[str, str]] = []
         self.url = ""
@@ -54,6 +55,8 @@ class Upstream:
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(json.loads(await request.read()))
         self.given.append({name.lower(): value for name, value in request.headers.items()})
+        if refused := next((said for key, said in self.refuses.items() if key in self.asked[-1]), None):
+            return web.json_response({"error": {"message": refused, "code": "unsupported_parameter"}}, status=400)
         return web.Response(body=self.body, status=self.status, headers={"content-type": self.kind, **self.headers})
 
 
@@ -174,6 +177,32 @@ async def test_tokens_that_were_cached_or_thoughts_are_known(
     )
     said = await streamed(provider)
     assert said.usage == Usage(input_tokens=9, output_tokens=4, cached_tokens=7, reasoning_tokens=3)
+
+
+async def test_keys_that_a_server_refuses_are_learnt_where_the_caller_did_not_choose_them(
+    upstream: Upstream, provider: CompatibleProvider
+) -> None:
+    upstream.events(says("Forty.", "stop"))
+    upstream.refuses = {"max_tokens": "'max_tokens' is not supported. Use 'max_completion_tokens' instead."}
+    schema = {"type": "object", "maximum": 123456789012345678901234}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+    for calls in (2, 3):  # refused and asked again, then asked as it is known to work
+        said = await ask(provider, "desk/m", parameters={"max_tokens": 5, "tools": tools}, streamed=True)
+        assert (said.text, len(upstream.asked)) == ("Forty.", calls)
+        assert upstream.asked[-1]["max_completion_tokens"] == 5
+        assert upstream.asked[-1]["tools"] == tools
+    upstream.refuses = {"stream_options": "Unrecognized request argument supplied: stream_options"}
+    assert (await ask(provider, "desk/other", streamed=True)).text == "Forty."
+    assert "stream_options" not in upstream.asked[-1]
+
+
+async def test_refusal_of_what_the_caller_chose_is_the_callers(
+    upstream: Upstream, provider: CompatibleProvider
+) -> None:
+    upstream.refuses = {"temperature": "Unsupported value: 'temperature'"}
+    with pytest.raises(UpstreamError):
+        await ask(provider, "desk/m", parameters={"temperature": 0.5, "max_tokens": 5})
+    assert len(upstream.asked) == 1
 
 
 async def test_halves_of_a_character_in_two_events_are_joined(

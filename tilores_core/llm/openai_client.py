@@ -24,6 +24,9 @@ _NO_STATE: Final[Mapping[str, Any]] = {}
 ReadEvent = Callable[[dict[str, Any]], None]
 """Changes an event, or a whole reply, into what the protocol says, where a provider says it otherwise."""
 
+Relent = Callable[[UpstreamError, bytes], bytes | None]
+"""The body of a request that was refused as the server takes it, None where there is no other way to ask."""
+
 
 class _Heard:
     """What of an answer has come: pieces of it, a refusal; `index`: of its choice, where that is not 0."""
@@ -41,9 +44,12 @@ class _Heard:
 class OpenAIClient:
     """Calls to one address, as `HttpAddress` makes them."""
 
-    def __init__(self, address: HttpAddress, *, read_event: ReadEvent | None = None) -> None:
+    def __init__(
+        self, address: HttpAddress, *, read_event: ReadEvent | None = None, relent: Relent | None = None
+    ) -> None:
         self._address = address
         self._read_event = read_event
+        self._relent = relent
 
     async def complete(self, body: bytes) -> AsyncGenerator[CompletionPiece]:
         """Send `body`; the pieces of the answer, one for a reply that is not streamed, whatever was asked for.
@@ -53,7 +59,13 @@ class OpenAIClient:
         reply = await self._address.post(body)
         try:
             if reply.status >= 300:
-                raise await _failure(reply)
+                failure = await _failure(reply)
+                if self._relent is None or (other := self._relent(failure, body)) is None:
+                    raise failure
+                reply.release()
+                reply = await self._address.post(other)
+                if reply.status >= 300:
+                    raise await _failure(reply)
             start = b""
             while not (start or reply.content.at_eof()):  # some send blank lines until they know
                 start = (await reply.content.readany()).removeprefix(BOM).lstrip()
@@ -266,7 +278,7 @@ async def _read(reply: Reply, limit: int, data: bytes = b"") -> bytes:
     return data
 
 
-async def _failure(reply: Reply) -> Exception:
+async def _failure(reply: Reply) -> UpstreamError:
     body: Any = None
     data = b""
     try:

@@ -13,6 +13,7 @@ import orjson
 from tilores_core.contracts import CompletionPiece, CompletionRequest, Message
 from tilores_core.errors import InvalidRequestError
 from tilores_core.llm.catalogue import Catalogue, ModelData
+from tilores_core.llm.failures import UpstreamError
 from tilores_core.llm.http_address import HttpAddress
 from tilores_core.llm.openai_client import OpenAIClient
 from tilores_core.llm.parameters import SERVER_PARAMETERS, Field, Fields
@@ -49,6 +50,9 @@ SERVER_FIELDS: Final[Mapping[str, Field]] = {**OPENAI_FIELDS, **{name: name for 
 
 _NO_NAME: Final = re.compile(r"[\s<|\\/>]+")  # what OpenAI takes in no name
 _USAGE_TOO: Final = {"include_usage": True}
+# Keys that a refusal makes us replace, by what it says then.
+_REPLACED: Final = {"max_tokens": "max_completion_tokens", "stream_options": "stream_options"}
+_MODELS_KEPT: Final = 256
 
 
 class OpenAIProtocolProvider(ChatProvider):
@@ -71,6 +75,7 @@ class OpenAIProtocolProvider(ChatProvider):
     def __init__(self, settings: ProviderSettings, catalogue: Catalogue) -> None:
         super().__init__(settings, catalogue)
         self._client: OpenAIClient | None = None
+        self._learnt: dict[str, set[str]] = {}  # by model, keys of the body that are refused
 
     # --- asked directly
 
@@ -84,6 +89,8 @@ class OpenAIProtocolProvider(ChatProvider):
         if request.stream:
             body["stream_options"] = _USAGE_TOO
         self.adapt(body, data)
+        if self._learnt and (refused := self._learnt.get(data.id)):
+            _replace(body, refused)
         return self._connect().complete(_write_body(body))
 
     async def warm_up(self) -> None:
@@ -113,6 +120,23 @@ class OpenAIProtocolProvider(ChatProvider):
 
     def read_event(self, event: dict[str, Any]) -> None:
         """Change an event, or a whole reply, into what the protocol says."""
+
+    def _relent(self, error: UpstreamError, body: bytes) -> bytes | None:
+        """The request without a key that is refused, and that the caller did not ask for by that name; the refusal is
+        remembered. OpenAI's newer models, which Azure serves under any name, take a limit of tokens by its newer name
+        alone; some servers do not know `stream_options`."""
+        said = str(error.body)
+        if error.status_code not in (400, 422) or not any(name in said for name in _REPLACED.values()):
+            return None
+        sent = json.loads(body)  # not by orjson, which makes floats of integers that have more than 64 bits
+        refused = {key for key, name in _REPLACED.items() if key in sent and name in said}
+        if not refused:
+            return None
+        if len(self._learnt) >= _MODELS_KEPT:  # callers may name models that are in no list
+            self._learnt.clear()
+        self._learnt.setdefault(sent["model"], set()).update(refused)
+        _replace(sent, refused)
+        return _write_body(sent)
 
     def headers(self) -> dict[str, str]:
         """The headers of every request."""
@@ -165,7 +189,8 @@ class OpenAIProtocolProvider(ChatProvider):
                 connect_seconds=settings.connect_seconds,
                 max_connections=settings.max_connections,
             )
-            self._client = OpenAIClient(address, read_event=None if _does_nothing(self) else self.read_event)
+            read_event = None if _does_nothing(self) else self.read_event
+            self._client = OpenAIClient(address, read_event=read_event, relent=self._relent)
         return self._client
 
     # --- by LangChain
@@ -196,6 +221,13 @@ class OpenAIProtocolProvider(ChatProvider):
             "http_async_client": self.http.async_client(library),
             "http_client": self.http.sync_client(library),
         }
+
+
+def _replace(body: dict[str, Any], refused: set[str]) -> None:
+    for key in refused & body.keys():
+        value = body.pop(key)
+        if _REPLACED[key] != key:
+            body[_REPLACED[key]] = value
 
 
 def _does_nothing(provider: OpenAIProtocolProvider) -> bool:
