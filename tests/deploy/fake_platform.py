@@ -69,6 +69,7 @@ class FakePlatform:
         self.known: list[Deployment] = []
         self.rollbacks: list[str] = []
         self.interrupt = False
+        self.interrupt_after = False
 
     async def check(self, project: DeployProject) -> list[DeployFinding]:
         return []
@@ -95,7 +96,13 @@ class FakePlatform:
 
     async def rollback(self, project: DeployProject, deployment: Deployment, progress: Progress) -> Deployment:
         self.rollbacks.append(deployment.id)
+        if self.interrupt:
+            self.interrupt = False
+            raise asyncio.CancelledError
         self.known = [replace(one, active=one.id == deployment.id) for one in self.known]
+        if self.interrupt_after:
+            self.interrupt_after = False
+            raise asyncio.CancelledError
         return next(one for one in self.known if one.active)
 
     async def aclose(self) -> None:

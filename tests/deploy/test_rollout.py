@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,43 @@ async def test_interrupted_up_goes_on_and_still_knows_what_ran_before(roll_out: 
         await rollout.up()
     assert [one.id for one in await platform.status()] == ["d2", "d1"]
     assert platform.rollbacks == ["d1"]
+
+
+@pytest.mark.parametrize("moment", ["interrupt", "interrupt_after"])
+async def test_interrupted_take_back_is_gone_on_with_and_is_no_success(roll_out: Make, moment: str) -> None:
+    raised = Raised()
+    rollout, platform = await roll_out(FakeServer(), FakeServer(answers=False), raised=raised)
+    await rollout.up()
+    original = platform.rollback
+
+    async def rollback(*arguments: Any) -> Any:
+        setattr(platform, moment, True)
+        platform.rollback = original
+        return await original(*arguments)
+
+    platform.rollback = rollback
+    with pytest.raises(asyncio.CancelledError):
+        await rollout.up()
+    platform.known = [replace(one, url=platform.servers[0].url) for one in platform.known]  # one address, as Railway
+    with pytest.raises(DeploymentFailedError, match=r"d2 does not work.* d1 is active") as failed:
+        await rollout.up()
+    assert failed.value.rolled_back
+    assert [one.id for one in await platform.status() if one.active] == ["d1"]
+    assert [alert.severity for alert in raised.alerts] == ["HIGH"]
+    assert rollout.journal.read() == {}
+
+
+@pytest.mark.parametrize("moment", ["interrupt", "interrupt_after"])
+async def test_interrupted_rollback_goes_on_to_the_same_deployment(roll_out: Make, moment: str) -> None:
+    rollout, platform = await roll_out(FakeServer(), FakeServer(), FakeServer())
+    for _ in range(3):
+        await rollout.up()
+    setattr(platform, moment, True)
+    with pytest.raises(asyncio.CancelledError):
+        await rollout.rollback()
+    assert (await rollout.rollback()).id == "d2"
+    assert [one.id for one in await platform.status() if one.active] == ["d2"]
+    assert (await rollout.rollback()).id == "d1"  # and the next one goes further
 
 
 async def test_begin_and_end_are_reported_to_the_servers_that_are_replaced(roll_out: Make) -> None:

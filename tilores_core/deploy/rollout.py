@@ -110,12 +110,15 @@ class Rollout:
         """Deploy, wait until it is ready, ask the test question, watch it; go back when one of them fails.
 
         Raises `DeployError` when nothing was deployed, `DeploymentFailedError` when what was deployed does not work.
-        Interrupted at any step, the same call goes on.
+        Interrupted at any step, the same call goes on, with going back as well.
         """
         with self.journal.lock():
             known = await self.target.status()
             noted = self._remember(next((deployment.id for deployment in known if deployment.active), None))
-            before = next((deployment for deployment in known if deployment.id == noted["before"]), None)
+            before = _find(known, noted["before"])
+            if "failed" in noted:
+                bad = _find(known, noted["failed"]) or Deployment(id=noted["failed"], state="failed")
+                raise await self._take_back(bad, before, DeployError(noted["why"]), noted)
             await self._report(before, "begin", id=noted["id"], target=self.name)
             try:
                 deployment = await self.target.up(self.project, self.journal, self.progress)
@@ -126,7 +129,7 @@ class Rollout:
             try:
                 await self.verify(deployment)
             except DeployError as error:
-                raise await self._take_back(deployment, before, error, noted["id"]) from None
+                raise await self._take_back(deployment, before, error, noted) from None
             await self._report(before and deployment, "end", id=noted["id"], result="succeeded")
             self.journal.write({})
             self.alerts.clear(self._on_failure("HIGH", "").fingerprint)
@@ -168,47 +171,53 @@ class Rollout:
         """Make an earlier deployment active, by default the one before the active one; verify it.
 
         Raises `DeployError`; `DeploymentFailedError` when it does not work, with what was active made active again.
+        Interrupted at any step, the same call goes on to the same deployment.
         """
         with self.journal.lock():
             known = await self.target.status()
-            chosen, rollout_id = _choose(known, deployment_id), uuid.uuid4().hex
-            active = next((deployment for deployment in known if deployment.active), None)
-            await self._report(active, "begin", id=rollout_id, target=self.name)
+            noted = self._recall("rollback")
+            to, before = _find(known, noted.get("to")), _find(known, noted.get("before"))
+            if to is None or deployment_id not in (None, to.id):
+                to = _choose(known, deployment_id)
+                before = next((deployment for deployment in known if deployment.active), None)
+                noted = {"id": uuid.uuid4().hex, "at": time.time(), "to": to.id, "before": before and before.id}
+                self.journal.write({"rollback": noted})
+            await self._report(before, "begin", id=noted["id"], target=self.name)
             try:
-                back = await self._go_back(chosen)
+                back = await self._go_back(to)
             except DeployError as error:
-                raise await self._take_back(chosen, active, error, rollout_id) from None
-            await self._report(active and back, "end", id=rollout_id, result="rolled back")
+                raise await self._take_back(to, before, error, noted) from None
+            await self._report(before and back, "end", id=noted["id"], result="rolled back")
             return back
 
     async def _go_back(self, deployment: Deployment) -> Deployment:
-        active = await self.target.rollback(self.project, deployment, self.progress)
+        found = [one for one in await self.target.status() if one.active]
+        # What failed early has replaced nothing, and a call that was interrupted may have gone back.
+        active = found[0] if [one.id for one in found] == [deployment.id] else None
+        active = active or await self.target.rollback(self.project, deployment, self.progress)
         await self.verify(active)
         self.journal.write({})
         return active
 
     async def _take_back(
-        self, deployment: Deployment, before: Deployment | None, error: DeployError, rollout_id: str
+        self, deployment: Deployment, before: Deployment | None, error: DeployError, noted: dict[str, Any]
     ) -> DeploymentFailedError:
         self.progress(f"failed: {error.message}")
+        if "to" not in noted:  # what answers at its address meanwhile would be taken for it
+            noted = noted | {"failed": deployment.id, "why": error.message}
+            self.journal.write({"rollout": noted})
         active: Deployment | None = None
         then = "there is no earlier deployment to go back to"
         if not self.table.rollback:
             then = "it stays, as [deploy] rollback is off"
         elif before is not None:
             try:
-                # A deployment that failed early has replaced nothing.
-                stays = [deployment.id for deployment in await self.target.status() if deployment.active] == [
-                    before.id
-                ]
-                active = before if stays else await self._go_back(before)
-                if stays:
-                    await self.verify(before)
-                then = f"{before.id} is {'still active' if stays else 'active again'}"
+                active = await self._go_back(before)
+                then = f"{before.id} is active again"
             except DeployError as second:
                 then = f"and going back to {before.id} failed: {second.message}"
         result = "failed" if active is None else "rolled back"
-        await self._report(active or before, "end", id=rollout_id, result=result)
+        await self._report(active or before, "end", id=noted["id"], result=result)
         self.journal.write({})
         detail = f"{deployment.id}: {error.message}; {then}"
         self.alerts.raise_alert(self._on_failure("CRITICAL" if active is None else "HIGH", detail))
@@ -218,11 +227,19 @@ class Rollout:
 
     def _remember(self, active: str | None) -> dict[str, Any]:
         """What a call that was interrupted has seen; else what is seen now: `before`, the active deployment."""
-        entry = self.journal.read()
-        noted: dict[str, Any] = entry.get("rollout") or {}
-        if not 0 <= time.time() - noted.get("at", 0.0) < _REMEMBERED_SECONDS:
+        noted = self._recall("rollout")
+        if not noted:
             noted = {"id": uuid.uuid4().hex, "at": time.time(), "before": active}
             self.journal.write({"rollout": noted})
+        return noted
+
+    def _recall(self, what: str) -> dict[str, Any]:
+        """What a call that was interrupted has noted; empty when there was none, or it was long ago."""
+        noted: dict[str, Any] = self.journal.read().get(what) or {}
+        ago = time.time() - noted.get("at", 0.0)
+        if not 0 <= ago < _REMEMBERED_SECONDS:
+            return {}
+        self.progress(f"goes on with what was interrupted: it was begun {ago / 60:.0f} minutes ago")
         return noted
 
     async def _report(self, deployment: Deployment | None, moment: str, **body: str) -> None:
@@ -245,9 +262,13 @@ class Rollout:
         return SecretStr(keys.value.get_secret_value().split(",")[0].partition(":")[2].strip())
 
 
+def _find(known: list[Deployment], deployment_id: str | None) -> Deployment | None:
+    return next((deployment for deployment in known if deployment.id == deployment_id), None)
+
+
 def _choose(known: list[Deployment], deployment_id: str | None) -> Deployment:
     if deployment_id is not None:
-        chosen = next((deployment for deployment in known if deployment.id == deployment_id), None)
+        chosen = _find(known, deployment_id)
         if chosen is None:
             raise DeployError(f"there is no deployment '{deployment_id}'", fix="tilores deploy status")
         if not chosen.can_rollback:
