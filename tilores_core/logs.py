@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 import structlog
 
+log = structlog.get_logger(part="logs")
+
 # structlog's own context variables are all looked through for every line, which costs as much as the rest of it.
 _request_id: ContextVar[str | None] = ContextVar("tilores_request_id", default=None)
 # Loggers that follow the level of the settings. Libraries write requests at "info" already, and whole requests,
@@ -116,3 +118,27 @@ def _dumps(value: Any, **_: Any) -> str:
 def sanitize_exception(error: BaseException) -> BaseException:
     """A copy that may be logged: the traceback names lines of code; the message, which may hold data, is left out."""
     return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
+
+
+class LastingFault:
+    """A fault that is met again and again while it lasts, such as a database that is away: each of its reasons is to
+    be logged once, and its end is."""
+
+    def __init__(self, event: str) -> None:
+        self._event = event
+        self._reasons: set[str] = set()
+        self._since = 0.0
+
+    def is_new(self, reason: str) -> bool:
+        """Whether to log it: the reason has not been given since it began."""
+        if not self._reasons:
+            self._since = time.monotonic()
+        is_new = reason not in self._reasons
+        self._reasons.add(reason)
+        return is_new
+
+    def end(self) -> None:
+        """What failed works; logged if it had failed."""
+        if self._reasons:
+            self._reasons.clear()
+            log.info("fault.over", fault=self._event, seconds=round(time.monotonic() - self._since, 1))

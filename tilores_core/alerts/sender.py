@@ -16,6 +16,7 @@ import structlog
 from tilores_core.alerts.notices import group, notice_of, trace_of
 from tilores_core.contracts import AlertChannel, AlertNotice, Trace
 from tilores_core.errors import AlertChannelError, AlertRefusedError, TiloresError, error_code
+from tilores_core.logs import LastingFault
 from tilores_core.resilience import wait_for_event
 from tilores_core.settings import AlertsTable
 
@@ -56,6 +57,7 @@ class ChannelSender:
     roll: Callable[[], float] = random.random
     _sent: deque[int] | None = field(default=None, init=False)
     _unnoted: set[str] = field(default_factory=set, init=False)
+    _fault: LastingFault = field(default_factory=lambda: LastingFault("alerts.store_failed"), init=False)
     _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def wake(self) -> None:
@@ -68,9 +70,11 @@ class ChannelSender:
             self._awake.clear()
             try:
                 pause = await self.step()
+                self._fault.end()
             except TiloresError as error:  # the store: what was not noted as sent is sent again, with the same id
                 pause = _STORE_PAUSE
-                log.warning("alerts.store_failed", channel=self.name, error=error.message)
+                if self._fault.is_new(error.message):
+                    log.warning("alerts.store_failed", channel=self.name, error=error.message, fix=error.fix)
             await wait_for_event(self._awake, max(pause, 0.05))
 
     async def step(self) -> float:

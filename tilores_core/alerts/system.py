@@ -16,6 +16,7 @@ from tilores_core.contracts import AlertChannel, Trace
 from tilores_core.errors import ConfigError, TiloresError
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import ALERTS as ROLE
+from tilores_core.logs import LastingFault
 from tilores_core.resilience import Lease, cancel_tasks, lead, wait_for_event
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import AlertsTable
@@ -87,6 +88,7 @@ class AutomatedAlertingSystem:
         self._trace = trace
         self._clock = clock
         self._changed = asyncio.Event()
+        self._fault = LastingFault("alerts.store_failed")
         self._expired_at = self._tidied_at = 0.0
         store.listen(ALERTS, lambda _: self._changed.set())
 
@@ -96,7 +98,8 @@ class AutomatedAlertingSystem:
             try:
                 await lead(self._store.leases, "alerts", self._lead, seconds=LEASE_SECONDS, pause=_RETRY_SECONDS)
             except TiloresError as error:
-                log.warning("alerts.store_failed", error=error.message)
+                if self._fault.is_new(error.message):
+                    log.warning("alerts.store_failed", error=error.message, fix=error.fix)
             except Exception as error:  # the next time may fare better, and what is in the store is not lost
                 log.error("alerts.failed", error=type(error).__name__)
             await asyncio.sleep(_RETRY_SECONDS)
@@ -104,6 +107,7 @@ class AutomatedAlertingSystem:
     async def _lead(self, lease: Lease) -> None:
         """Until the lease is lost, or something fails."""
         store = await self._store.get()
+        self._fault.end()
         senders = self.senders(store, lease.fence)
         tasks = [asyncio.create_task(sender.run(), name=f"alerts {sender.name}") for sender in senders]
         tasks.append(asyncio.create_task(self._plan_forever(store, lease.fence, senders), name="alerts"))

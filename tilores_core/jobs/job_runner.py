@@ -16,7 +16,7 @@ import structlog
 from tilores_core.errors import StoreError, TiloresError
 from tilores_core.jobs.batch_output import OutputBusyError
 from tilores_core.jobs.job_folder import JobFolder, Kind
-from tilores_core.logs import sanitize_exception
+from tilores_core.logs import LastingFault, sanitize_exception
 from tilores_core.resilience import Lease, acquire_lease, cancel_tasks
 from tilores_core.store.lazy import LazyStore
 
@@ -68,6 +68,7 @@ class JobRunner:
         self._start = start
         self._keep_seconds = keep_seconds
         self._tidied = 0.0
+        self._looking, self._taking = LastingFault("jobs.wait"), LastingFault("jobs.wait")
         self._taken: dict[str, Kind] = {}
 
     async def run(self) -> None:
@@ -80,9 +81,10 @@ class JobRunner:
                         for job_id in job_ids:
                             self._begin(group, kind, job_id)
                     await self._tidy()
+                    self._looking.end()
                 except Exception as error:  # the next look may fare better
                     pause = _PAUSE_SECONDS
-                    _log_failure(error)
+                    _log_failure(error, self._looking)
                 await asyncio.sleep(pause)
 
     def _begin(self, group: asyncio.TaskGroup, kind: Kind, job_id: str) -> None:
@@ -95,8 +97,9 @@ class JobRunner:
     async def _take_safely(self, kind: Kind, job_id: str) -> None:
         try:
             await self._take(job_id)
+            self._taking.end()
         except Exception as error:  # one job's fault must not end the others
-            _log_failure(error)
+            _log_failure(error, self._taking)
             await asyncio.sleep(_PAUSE_SECONDS)
         finally:
             del self._taken[job_id]
@@ -195,9 +198,11 @@ class JobRunner:
             await asyncio.to_thread(self._folder.remove, job_id)
 
 
-def _log_failure(error: Exception) -> None:
+def _log_failure(error: Exception, fault: LastingFault) -> None:
     if isinstance(error, TiloresError | OSError):
-        log.warning("jobs.wait", error=str(getattr(error, "message", type(error).__name__)))
+        said = str(getattr(error, "message", type(error).__name__))
+        if fault.is_new(said):
+            log.warning("jobs.wait", error=said, fix=getattr(error, "fix", None))
     else:
         log.error("jobs.look_failed", error=type(error).__name__, exc_info=sanitize_exception(error))
 

@@ -25,6 +25,7 @@ from tilores_core.chat.stored import answer_from_hit
 from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, Outcome
 from tilores_core.errors import RequestError, TiloresError, is_perhaps_done
+from tilores_core.logs import LastingFault
 from tilores_core.quality.cpu_budget import CpuBudget
 from tilores_core.quality.recent_runs import RecentRuns
 from tilores_core.quality.scoring.scores import Scores, is_scorable, score_live
@@ -110,7 +111,7 @@ class LiveQuality:
         self._scores: dict[Cell, list[float]] = {}
         self._feedback: list[tuple[str, float]] = []
         self._feedback_elsewhere = False
-        self._failing = False
+        self._fault = LastingFault("quality.scores_not_stored")
         self._adding = asyncio.Lock()
         self.runs = RecentRuns(partial(_get_stored_spectrum, cache))
         self.hits: Iterator[int] = self.runs.hits
@@ -311,11 +312,10 @@ class LiveQuality:
                 await self._observer.flush()
         except TiloresError as error:
             self.failures += 1
-            if not self._failing:
-                log.warning("quality.scores_not_stored", windows=len(self._sums), error=error.message)
-            self._failing = True
+            if self._fault.is_new(error.message):
+                log.warning("quality.scores_not_stored", windows=len(self._sums), error=error.message, fix=error.fix)
         else:
-            self._failing = False
+            self._fault.end()
 
     async def _add_to_store(self) -> None:
         if not self._sums:

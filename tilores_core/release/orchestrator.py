@@ -10,6 +10,7 @@ import structlog
 
 from tilores_core.contracts import AlertSink
 from tilores_core.errors import StoreError
+from tilores_core.logs import LastingFault
 from tilores_core.release.experiments.assignment import Assignment, ExperimentRecorder
 from tilores_core.release.experiments.tester import ProductionABTester
 from tilores_core.release.jobs import JOBS, ReleaseJobs
@@ -89,7 +90,7 @@ class ProductionIntegrationOrchestrator:
         await self.recorder.aclose()
 
     async def _follow(self) -> None:
-        known = False
+        known, fault = False, LastingFault("experiments.not_followed")
         while True:
             await wait_for_event(self._wanted, None if known else _FIRST_SECONDS)
             if not known and self._store.opened is None:
@@ -100,8 +101,10 @@ class ProductionIntegrationOrchestrator:
                 if not known:
                     await self._note_version()
                 known = True
+                fault.end()
             except StoreError as error:
-                log.warning("experiments.not_followed", error=error.message)
+                if fault.is_new(error.message):
+                    log.warning("experiments.not_followed", error=error.message, fix=error.fix)
                 await asyncio.sleep(self._look_seconds)
                 self._wanted.set()
                 continue

@@ -21,7 +21,7 @@ from tilores_core.jobs.job_runner import JobRunner, Start
 from tilores_core.jobs.prewarm.jobs import prewarm_start
 from tilores_core.jobs.prewarm.plan import WarmPlan
 from tilores_core.jobs.prewarm.publish import PublishedEntries
-from tilores_core.logs import sanitize_exception
+from tilores_core.logs import LastingFault, sanitize_exception
 from tilores_core.metrics.collectors import alert_samples, prewarm_samples
 from tilores_core.quality.live import QUALITY_WORK
 from tilores_core.quality.thresholds import QualityThresholdMonitor
@@ -36,6 +36,7 @@ log = structlog.get_logger(part="worker")
 
 FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
+_RECOVERED_SECONDS: Final = 5.0
 _HEALTHY_SECONDS: Final = 60.0
 """After so many seconds without a failure the next pause is the first again."""
 
@@ -66,21 +67,25 @@ async def run_tasks(
 
 
 async def _supervise(services: Services, task: WorkerTask, first_pause: float) -> None:
-    pause = first_pause
+    pause, fault = first_pause, LastingFault("worker.task_failed")
     while True:
         begun = time.monotonic()
+        recovered = asyncio.get_running_loop().call_later(_RECOVERED_SECONDS, fault.end)
         try:
             await task.run(services)
             return
         except Exception as error:
             if time.monotonic() - begun > _HEALTHY_SECONDS:
                 pause = first_pause
-            said, trace = type(error).__name__, None
-            if isinstance(error, TiloresError):
-                said = error.message
-            else:
-                trace = sanitize_exception(error)
-            log.error("worker.task_failed", task=task.name, error=said, restart_in_s=pause, exc_info=trace)
+            if not isinstance(error, TiloresError):
+                said, trace = type(error).__name__, sanitize_exception(error)
+                log.error("worker.task_failed", task=task.name, error=said, restart_in_s=pause, exc_info=trace)
+            elif fault.is_new(error.message):
+                log.error(
+                    "worker.task_failed", task=task.name, error=error.message, fix=error.fix, restart_in_s=pause
+                )
+        finally:
+            recovered.cancel()
         await asyncio.sleep(pause)
         pause = min(_LONGEST_PAUSE, pause * 2)
 
