@@ -43,6 +43,10 @@ class OutputBusyError(InvalidRequestError):
     """Another run writes this output."""
 
 
+class OutputFailedError(TiloresError):
+    """The output cannot be written now, for example because the disk is full. A later run continues it."""
+
+
 class OutputFile:
     """An output that only grows, by whole lines. One process at a time has it. Its methods wait for the disk.
 
@@ -289,8 +293,8 @@ def _lock(file: IO[bytes], path: Path, *, seconds: float) -> None:
             time.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def _cannot(path: Path, error: OSError) -> TiloresError:
-    return TiloresError(f"{path} cannot be written: {error.strerror}", fix="make room, or name another output")
+def _cannot(path: Path, error: OSError) -> OutputFailedError:
+    return OutputFailedError(f"{path} cannot be written: {error.strerror}", fix="make room, or name another output")
 
 
 def early_path(output: Path) -> Path:

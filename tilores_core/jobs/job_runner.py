@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from tilores_core.errors import StoreError, TiloresError
-from tilores_core.jobs.batch_output import OutputBusyError
+from tilores_core.jobs.batch_output import OutputBusyError, OutputFailedError
 from tilores_core.jobs.job_folder import JobFolder, Kind
 from tilores_core.logs import LastingFault, sanitize_exception
 from tilores_core.resilience import Lease, acquire_lease, cancel_tasks
@@ -70,6 +70,7 @@ class JobRunner:
         self._tidied = 0.0
         self._looking, self._taking = LastingFault("jobs.wait"), LastingFault("jobs.wait")
         self._taken: dict[str, Kind] = {}
+        self._begun: set[str] = set()
 
     async def run(self) -> None:
         """Run jobs until cancelled. The store is opened only when there is a job."""
@@ -118,6 +119,7 @@ class JobRunner:
             await self._claim(store, job, self._start[job.kind])
             job = await store.jobs.get(job_id)
         if job is not None and job.ended is not None:
+            self._begun.discard(job_id)
             await store.leases.forget(_lease_name(job))  # not earlier: a lease's fence must go on rising
             await asyncio.to_thread(self._folder.mark_ended, job_id)
 
@@ -129,7 +131,9 @@ class JobRunner:
             taken = await store.jobs.start(job.id, lease.fence)
             if taken is None:
                 return
-            log.info("job.started", job=job.id, kind=job.kind, key=job.owner, again=job.started is not None)
+            if job.id not in self._begun:  # one that waits for its output is begun again and again
+                self._begun.add(job.id)
+                log.info("job.started", job=job.id, kind=job.kind, key=job.owner, again=job.started is not None)
             if taken.state == "cancelling":
                 await store.jobs.finish(job.id, lease.fence, "cancelled", totals=job.totals)
                 return
@@ -155,9 +159,9 @@ class JobRunner:
                 await store.jobs.progress(job.id, lease.fence, run.totals(), lines=run.lines())
                 await store.jobs.finish(job.id, lease.fence, "done", totals=run.totals())
                 log.info("job.done", job=job.id, kind=job.kind, lines=run.lines())
-            elif not isinstance(
-                error, OutputBusyError
-            ):  # another process is at its last line; the next look tries again
+            elif isinstance(error, OutputBusyError | OutputFailedError):
+                raise error  # another process is at its last line, or the disk is full: it is tried again
+            else:
                 await self._fail(store, job, lease, run.totals(), error)
 
     async def _watch(self, store: Store, job: Job, lease: Lease, run: Run, running: asyncio.Future[Any]) -> bool:
