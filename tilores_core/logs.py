@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -24,6 +25,7 @@ log = structlog.get_logger(part="logs")
 _request_id: ContextVar[str | None] = ContextVar("tilores_request_id", default=None)
 # Loggers that follow the level of the settings. Libraries write requests at "info" already, and whole requests,
 # statements and rows at "debug", so theirs start at "warning".
+_AGAIN_SECONDS = 60.0
 _OURS = ("tilores_core", "tilores_plugins", "uvicorn")
 
 
@@ -122,23 +124,34 @@ def sanitize_exception(error: BaseException) -> BaseException:
 
 class LastingFault:
     """A fault that is met again and again while it lasts, such as a database that is away: each of its reasons is to
-    be logged once, and its end is."""
+    be logged once, and its end is. One that comes and goes is logged once a minute.
 
-    def __init__(self, event: str) -> None:
+    `event`: the one that it is logged as. `clock`: in seconds.
+    """
+
+    def __init__(self, event: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._event = event
+        self._clock = clock
         self._reasons: set[str] = set()
-        self._since = 0.0
+        self._logged: dict[str, float] = {}
+        self._since: float | None = None
 
     def is_new(self, reason: str) -> bool:
-        """Whether to log it: the reason has not been given since it began."""
-        if not self._reasons:
-            self._since = time.monotonic()
-        is_new = reason not in self._reasons
+        """Whether to log it: the reason was not logged since the fault began, nor a moment before."""
+        now = self._clock()
+        if self._since is None:
+            self._since = now
+        if reason in self._reasons or now - self._logged.get(reason, -_AGAIN_SECONDS) < _AGAIN_SECONDS:
+            return False
         self._reasons.add(reason)
-        return is_new
+        self._logged[reason] = now
+        return True
 
     def end(self) -> None:
-        """What failed works; logged if it had failed."""
+        """What failed works; logged if the fault was."""
+        if self._since is None:
+            return
         if self._reasons:
+            log.info("fault.over", fault=self._event, seconds=round(self._clock() - self._since, 1))
             self._reasons.clear()
-            log.info("fault.over", fault=self._event, seconds=round(time.monotonic() - self._since, 1))
+        self._since = None

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from tests.e2e.running_server import RunningServer
 from tilores_core.errors import StoreError
+from tilores_core.logs import LastingFault
 from tilores_core.resilience.work_mark import WorkMark, has_work
 from tilores_core.services import Services
 from tilores_core.settings import Config
@@ -130,3 +131,39 @@ def test_a_mark_wakes_the_worker_process_that_was_idle(tmp_path: Path) -> None:
 def test_settings_without_a_schedule_let_the_worker_wait() -> None:
     assert not has_scheduled_work(Config())
     assert has_scheduled_work(Config.model_validate({"prewarm": {"file": "plan.json"}}))
+
+
+async def test_fault_that_lasts_is_logged_once_for_each_reason_and_when_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tilores_core.worker.jobs._RECOVERED_SECONDS", 0.0)
+    runs, works = 0, asyncio.Event()
+
+    async def fails(_: Services) -> None:
+        nonlocal runs
+        runs += 1
+        if runs <= 6:
+            raise StoreError("away" if runs < 4 else "full", fix="mend it")
+        works.set()
+        await asyncio.Event().wait()
+
+    with capture_logs() as logs:
+        async with run_tasks(SERVICES, [WorkerTask("one", fails)], first_pause=0.001):
+            await works.wait()
+            await eventually(lambda: logs[-1]["event"] == "fault.over")
+    failed = [(line["error"], line["fix"]) for line in logs if line["event"] == "worker.task_failed"]
+    assert failed == [("away", "mend it"), ("full", "mend it")]
+    assert [line["fault"] for line in logs if line["event"] == "fault.over"] == ["worker.task_failed"]
+
+
+def test_fault_that_comes_and_goes_is_logged_once_a_minute() -> None:
+    now = 0.0
+    fault, told = LastingFault("cache.breaker_opened", clock=lambda: now), []
+    with capture_logs() as logs:
+        for moment in range(0, 130, 5):
+            now = float(moment)
+            told += [moment] if fault.is_new("full") else []
+            fault.end()
+        fault.end()
+    assert told == [0, 60, 120]
+    assert len(logs) == 3

@@ -18,6 +18,8 @@ import structlog
 from tilores_core.cache.counters import TierCounters, Times
 from tilores_core.cache.invalidation import EVERYTHING, Invalidation
 from tilores_core.contracts import CacheEntry, CacheTier, SupportsPeek, SupportsTagKeys, TierStats
+from tilores_core.errors import CacheError
+from tilores_core.logs import LastingFault
 from tilores_core.resilience import CircuitBreaker, Condition, TimeLimit
 
 log = structlog.get_logger(part="cache")
@@ -57,6 +59,7 @@ class GuardedTier:
         self.errors = 0
         self.skipped = 0
         self.condition = Condition()
+        self._faults = {reads: LastingFault("cache.breaker_opened") for reads in (True, False)}
         self._timeout = timeout
 
     async def call(self, work: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T | _Failed:
@@ -83,7 +86,10 @@ class GuardedTier:
             self.note_failure(error, breaker)
             return FAILED
         if breaker is not None:
+            was_closed = breaker.closed
             breaker.success()
+            if not was_closed:
+                self._faults[breaker is self.breaker].end()
         return result
 
     def note_failure(self, error: Exception, breaker: CircuitBreaker | None = None) -> None:
@@ -97,8 +103,10 @@ class GuardedTier:
         # It can be neither written nor read: it is down.
         breaker.failure(certain=breaker is self.breaker and writes is not None and writes.state != "closed")
         if breaker.opened > opened:
-            what = "reads" if breaker is self.breaker else "writes"
-            log.warning("cache.breaker_opened", tier=self.name, calls=what, error=type(error).__name__)
+            said, fix = (error.message, error.fix) if isinstance(error, CacheError) else (type(error).__name__, None)
+            if self._faults[breaker is self.breaker].is_new(said):
+                what = "reads" if breaker is self.breaker else "writes"
+                log.warning("cache.breaker_opened", tier=self.name, calls=what, error=said, fix=fix)
 
     async def read(self, keys: Sequence[str]) -> Mapping[str, CacheEntry] | None:
         """The entries of `keys`, without those that a pending invalidation matches; None when the tier fails."""
