@@ -24,6 +24,7 @@ FORMAT = 1
 WIRE = "wire"
 
 _DIGEST_BYTES = 32
+_EXACT = frozenset((str, int, bool, type(None)))
 _OPTIONS = (
     orjson.OPT_SORT_KEYS
     | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -130,16 +131,15 @@ def _check_digest(digest: bytes) -> None:
 def refuse_inexact(value: object, *, tuples: bool = True) -> None:
     """Raise `TypeError` or `ValueError` for what JSON holds as something else: orjson writes NaN as null, and
     enumerations and UUIDs as text. `tuples`: take them, as lists."""
-    stack = [value]
-    while stack:
-        item = stack.pop()
+    items = [value]
+    for item in items:  # which grows
         kind = type(item)
-        if kind is str or item is None or kind is int or kind is bool:
+        if kind in _EXACT:
             continue
         if isinstance(item, dict):
-            stack.extend(item.values())
+            items.extend(item.values())
         elif isinstance(item, list) or (tuples and isinstance(item, tuple)):
-            stack.extend(item)
+            items.extend(item)
         elif isinstance(item, float):
             if not isfinite(item):
                 raise ValueError(f"{item} has no exact form in JSON; leave it out or use a finite number")

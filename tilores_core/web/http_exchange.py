@@ -136,7 +136,10 @@ class HttpExchange:
         """Do the work; stop it when the client goes (`ClientGoneError`). The work keeps its deadline itself."""
         # The work runs in the current task, since creating another costs more than most work does. The task that
         # watches for a disconnect is created only when the work takes a while.
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("the work of a request needs a task")
+        loop = task.get_loop()
         gone: asyncio.Task[None] | None = None
         stopped = False
 
@@ -145,8 +148,7 @@ class HttpExchange:
             if not ended.cancelled():
                 ended.exception()
                 stopped = True
-                if task is not None:
-                    task.cancel()
+                task.cancel()
 
         def watch() -> None:
             nonlocal gone
@@ -157,7 +159,7 @@ class HttpExchange:
         try:
             return await work
         except asyncio.CancelledError:
-            if stopped and task is not None and not task.uncancel():
+            if stopped and not task.uncancel():
                 raise ClientGoneError from None
             raise
         finally:

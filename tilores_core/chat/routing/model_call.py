@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,7 +136,7 @@ class ModelCall:
         goes_on = False  # behind an end: some say with every piece that it is the last
         try:
             with watch:
-                async with aclosing(pieces):
+                try:
                     async for piece in pieces:
                         ended = answer.ended
                         delta = answer.add(piece)
@@ -151,6 +150,8 @@ class ModelCall:
                                 watch.hurry(self.between if goes_on else min(self.between, _LAST_WORDS_SECONDS))
                         if delta is not None:
                             on_delta(delta)
+                finally:
+                    await pieces.aclose()
         except CannotJoinError:
             raise
         except Exception:

@@ -61,7 +61,7 @@ class Watch:
             raise RuntimeError("a watch needs a task")
         self._task = task
         self._cancelling = task.cancelling()
-        self._loop = asyncio.get_running_loop()
+        self._loop = task.get_loop()
         self._arm(self.first)
         return self
 
