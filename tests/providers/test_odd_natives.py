@@ -74,6 +74,7 @@ ANTHROPIC: dict[str, tuple[bytes, Any]] = {
         ),
         OK,
     ),
+    "page of a proxy": (reply(b"<html>plain HTTP to an HTTPS port</html>", "text/html", 400), FAILS),
     "text where it begins": (
         claude([{"type": "text", "text": "It is "}, {"type": "text_delta", "text": "forty."}]),
         OK,

@@ -146,6 +146,9 @@ def _read(error: BaseException) -> Failure:
         codes.append("context_length_exceeded")
     if "ContentFilterFinishReasonError" in names:
         codes.append("content_filter")
+    page = getattr(error, "body", None)
+    if isinstance(page, str) and page.lstrip()[:1] == "<":
+        codes.append(HTML_PAGE)
     headers = getattr(response, "headers", None) or getattr(error, "headers", None)
     wait = parse_retry_after(headers) if isinstance(headers, Mapping) else None
     text = body.get("message") or body.get("detail") or getattr(error, "message", "") or ""

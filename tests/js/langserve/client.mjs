@@ -67,9 +67,9 @@ result.stream_events_pieces = events
   .map((event) => event.data.chunk.content)
   .join("");
 
-result.invalid = await failure(() => remote.invoke({ question: "hello" }));
+result.invalid = await failure(() => remote.invoke({ topic: "hello" }));
 result.invalid_stream = await failure(async () => {
-  for await (const _ of await remote.stream({ question: "hello" }));
+  for await (const _ of await remote.stream({ topic: "hello" }));
 });
 result.broken_stream = await failure(async () => {
   for await (const _ of await remote.stream("break"));

@@ -23,16 +23,19 @@ INPUTS: list[Any] = [
     {"input": "hi"},
     {"input": {"role": "user", "content": "hi"}},
     {"input": ["hi"], "more": 7},
+    {"question": "hi", "chat_history": []},
+    {"messages": "hi"},
+    {"type": "human", "content": "hi"},
 ]
 NO_INPUTS: list[Any] = [
     None,
     7,
     {},
-    {"question": "hi"},
+    {"topic": "hi"},
     [7],
     [["king", "hi"]],
     [{"role": "king", "content": "hi"}],
-    {"messages": "hi"},
+    {"messages": 7},
     {"input": 7},
 ]
 

@@ -28,6 +28,9 @@ _WORDS: Final = {
 # Roles of which a message with nothing but text is complete.
 _PLAIN: Final = {word: role for role in ("user", "assistant", "system") for word in _WORDS[role]}
 _ROLES: Final = {word: role for role, words in _WORDS.items() for word in words}
+_WORDS_OF_MESSAGES: Final = (*_ROLES,)  # not a set: it is asked for values of any type
+ASKED: Final = ("input", "question", "query")
+"""What chat templates call what the user says."""
 _ROLES_FIX: Final = "use one of user (human), assistant (ai), system (developer), tool"
 _SHAPES_FIX: Final = 'send a string, a list of messages, {"input": …} or {"messages": […]}'
 _MESSAGE_FIX: Final = 'send a string, ["human", "…"] or {"role": "user", "content": "…"}'
@@ -83,12 +86,15 @@ def _inside(value: dict[str, Any], param: str) -> tuple[object, str]:
     value = _constructed(value) or value
     if "messages" in value:
         messages = value["messages"]
-        if not isinstance(messages, list):
+        if not isinstance(messages, list | str | dict):
             raise InvalidRequestError("messages must be a list", param=f"{param}.messages", fix="send a list")
         return messages, f"{param}.messages"
-    if "input" in value:
-        return value["input"], f"{param}.input"
+    for key in ASKED:
+        if key in value:
+            return value[key], f"{param}.{key}"
     text = _prompt_text(value)
+    if text is None and value.get("type", value.get("role")) in _WORDS_OF_MESSAGES:
+        return value, param
     if text is None:
         raise InvalidRequestError("the object has neither messages nor input", param=param, fix=_SHAPES_FIX)
     return text, param
@@ -106,7 +112,7 @@ def _prompt_text(value: dict[str, Any]) -> str | None:
     """The text of a string prompt value, what a plain prompt template sends: Python's form, then JavaScript's."""
     text = None
     if value.get("type") == "StringPromptValue":
-        text = value.get("text")
+        text = value.get("text", value.get("value"))
     elif value.get("lc_namespace") == ["langchain_core", "prompt_values"]:
         text = value.get("value")
     return text if isinstance(text, str) else None

@@ -12,6 +12,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from tilores_core.web.bodies import AnswerFacts, Count, FilledText, FinishReason, json_schema
+from tilores_core.web.langserve.messages import ASKED
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Final = {"type": "string"}
@@ -51,12 +52,11 @@ def input_schema() -> dict[str, Any]:
         "anyOf": [
             {"type": "string", "title": "User message"},
             messages,
-            {"type": "object", "properties": {"messages": messages}, "required": ["messages"]},
-            {
-                "type": "object",
-                "properties": {"input": {"anyOf": [_TEXT, messages, message]}},
-                "required": ["input"],
-            },
+            message,
+            *(
+                {"type": "object", "properties": {key: {"anyOf": [_TEXT, messages, message]}}, "required": [key]}
+                for key in ("messages", *ASKED)
+            ),
         ],
     }
 
