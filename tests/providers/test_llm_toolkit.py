@@ -209,7 +209,8 @@ def test_the_key_stays_out_of_sight_and_is_stripped() -> None:
 
 
 def test_a_base_url_is_an_address() -> None:
-    assert ProviderSettings(base_url="http://x/v1/").base_url == "http://x/v1"
+    for given in ("http://x/v1/", "http://x/v1/chat/completions"):
+        assert ProviderSettings(base_url=given).base_url == "http://x/v1"
     assert ProviderSettings(base_url="").base_url is None
     with pytest.raises(ValidationError):
         ProviderSettings(base_url="x:80")

@@ -48,7 +48,7 @@ class ProviderSettings(BaseModel):
     def _is_address(cls, value: str | None) -> str | None:
         if value is None or not value.strip():
             return None
-        value = value.strip().rstrip("/")
+        value = value.strip().rstrip("/").removesuffix("/chat/completions")  # it is added to each call
         scheme, _, rest = value.partition("://")
         if scheme.lower() not in ("http", "https") or not rest or any(c.isspace() for c in rest):
             raise ValueError("write it as https://host/path")
