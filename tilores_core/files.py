@@ -42,6 +42,18 @@ def read_json(path: Path, *, most: int = MEBIBYTE) -> Any:
         raise ConfigError(f"is not valid JSON ({place})", where=str(path), fix="correct that line") from None
 
 
+def write_file(path: Path, data: bytes) -> None:
+    """Raises `ConfigError`."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights")
+
+
 def open_private(path: str, flags: int) -> int:
     """An `opener` for `open`: a new file is for its owner alone, since it holds customers' data."""
     return os.open(path, flags, 0o600)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tilores_core.cli.options import Commands, JsonOption, Options
-from tilores_core.cli.output import Output
+from tilores_core.cli.output import Output, finding_text
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,11 +45,7 @@ async def check(options: Options, to: TargetOptions, json: JsonOption = False) -
 
     async with _open_rollout(options, to, json=json) as (rollout, host):
         findings = [*check_project(rollout.project, host), *await rollout.target.check(rollout.project)]
-    lines = [
-        f"{finding.state:<8} {finding.check}: {finding.detail}"
-        + (f"\n         fix: {finding.fix}" if finding.fix else "")
-        for finding in findings
-    ]
+    lines = [finding_text(finding.state, finding.check, finding.detail, finding.fix) for finding in findings]
     failed = any(finding.state == "problem" for finding in findings)
     return Output([dataclasses.asdict(finding) for finding in findings], *lines, failed=failed)
 

@@ -18,6 +18,7 @@ import typer
 from tilores_core.cli import doctor_checks as checks
 from tilores_core.cli.doctor_checks import Finding, ok, problem, problem_of
 from tilores_core.cli.options import Options
+from tilores_core.cli.output import finding_text
 from tilores_core.errors import TiloresError
 from tilores_core.logs import configure_logging
 
@@ -46,7 +47,7 @@ class _Report:
                 continue
             self.findings.append(finding)
             if not self.as_json:
-                typer.echo(finding.text())
+                typer.echo(finding_text(finding.state, finding.part, finding.detail, finding.fix))
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:

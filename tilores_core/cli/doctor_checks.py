@@ -52,10 +52,6 @@ class Finding:
     detail: str
     fix: str | None = None
 
-    def text(self) -> str:
-        line = f"{self.state:<8} {self.part}: {self.detail}"
-        return f"{line}\n         fix: {self.fix}" if self.fix else line
-
 
 Findings = AsyncIterator[Finding]
 

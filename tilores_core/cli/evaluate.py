@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from tilores_core.cli.options import DryRunOption, MaxCallsOption, Options, SpectrumsOption
-from tilores_core.cli.output import show_progress, split_names, unwritable, write_file
+from tilores_core.cli.output import show_progress, split_names
 from tilores_core.errors import InvalidRequestError, UnknownModelError
+from tilores_core.files import unwritable, write_file
 
 if TYPE_CHECKING:
     from tilores_core.quality.evaluation import Comparison, Estimate, Evaluation, EvaluationPlan

@@ -21,9 +21,9 @@ from tilores_core.cli.options import (
     SpectrumsOption,
     get_user,
 )
-from tilores_core.cli.output import Output, columns, show_progress, split_names, write_file
+from tilores_core.cli.output import Output, columns, show_progress, split_names
 from tilores_core.errors import InvalidRequestError, UnknownModelError
-from tilores_core.files import MEBIBYTE, read_bytes
+from tilores_core.files import MEBIBYTE, read_bytes, write_file
 
 if TYPE_CHECKING:
     from tilores_core.improve.learning import LearningAccumulator
@@ -249,7 +249,6 @@ def _format_estimate(estimate: dict[str, int]) -> str:
 @learning.command()
 async def show(options: Options) -> Output:
     """List instructions with gain and confidence, the surest first."""
-
     async with _open_learning(options) as learned:
         rows: list[dict[str, Any]] = [
             {

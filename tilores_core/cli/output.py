@@ -7,12 +7,11 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import typer
 
-from tilores_core.errors import ConfigError, TiloresError
+from tilores_core.errors import TiloresError
 
 
 class Output:
@@ -33,21 +32,15 @@ class Output:
             typer.echo(self.text)
 
 
+def finding_text(state: str, part: str, detail: str, fix: str | None) -> str:
+    """The result of a check, with what to do on a line of its own."""
+    line = f"{state:<8} {part}: {detail}"
+    return f"{line}\n         fix: {fix}" if fix else line
+
+
 def split_names(text: str | None) -> tuple[str, ...]:
     """The names in a text, parted by commas."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
-
-
-def write_file(file: Path, data: bytes) -> None:
-    """Raises `ConfigError`."""
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise unwritable(file, error) from error
-
-
-def unwritable(file: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"cannot be written: {error.strerror}", where=str(file), fix="check path and rights")
 
 
 def columns(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> str:

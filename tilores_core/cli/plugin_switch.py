@@ -10,9 +10,8 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
-from tilores_core.cli.output import unwritable
 from tilores_core.errors import ConfigError
-from tilores_core.files import read_text, replace_file
+from tilores_core.files import read_text, replace_file, unwritable
 from tilores_core.settings.loader import FILE_NAME, PACKAGED
 
 

@@ -8,8 +8,8 @@ from string import Template
 from typing import Final
 
 from tilores_core import __version__
-from tilores_core.cli.output import unwritable
 from tilores_core.errors import ConfigError
+from tilores_core.files import unwritable
 
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "data" / "plugin_template"
 

@@ -45,7 +45,6 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, 
 @app.command("list")
 async def list_versions(options: Options, limit: LimitOption = 20) -> Output:
     """List the versions and their labels."""
-
     async with open_manager(options) as (manager, _):
         labels = await manager.versions.labels()
         rows = [_version_row(version, labels) for version in await manager.versions.recent(limit=limit)]
@@ -55,7 +54,6 @@ async def list_versions(options: Options, limit: LimitOption = 20) -> Output:
 @app.command()
 async def show(options: Options, version: VersionArgument = "production") -> Output:
     """Show a version: who made it, why, and its parts."""
-
     async with open_manager(options) as (manager, _):
         labels = await manager.versions.labels()
         found = await manager.versions.get(await manager.versions.number_of(version))
@@ -68,7 +66,6 @@ async def show(options: Options, version: VersionArgument = "production") -> Out
 @app.command()
 async def diff(options: Options, old: VersionArgument, new: VersionArgument = "production") -> None:
     """Show what changed between two versions, part by part."""
-
     async with open_manager(options) as (manager, _):
         versions = manager.versions
         one, two = await versions.number_of(old), await versions.number_of(new)

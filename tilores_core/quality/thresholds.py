@@ -44,7 +44,6 @@ _RECOVERY_SCORES: Final = 30
 _QUICK: Final = 1 / 50
 _SLOW: Final = 1 / 1000
 _FEWEST_FOR_PAST: Final = 300
-_MOST_ROLLOUTS: Final = 100
 _Z_ALARM: Final = 5.0
 _Z_CLEAR: Final = 2.0
 _VARIANCE_RATIO: Final = 4.0
@@ -199,11 +198,9 @@ class QualityThresholdMonitor:
         if not rows:
             return False
         before: dict[Cell, CellWatch] = {}
-        rollouts = [rollout.span for rollout in await store.rollouts.recent(limit=_MOST_ROLLOUTS)]
+        rollouts = [rollout.span for rollout in await store.rollouts.recent()]
         for row in rows:
-            watch = self.watched.get(row.cell)
-            if watch is None:
-                watch = self.watched[row.cell] = CellWatch.of(self._table)
+            watch = self.watched.setdefault(row.cell, CellWatch.of(self._table))
             if row.cell not in before:
                 before[row.cell] = deepcopy(watch)
             if any(begin <= row.at_ms < end for begin, end in rollouts):

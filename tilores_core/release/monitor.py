@@ -31,7 +31,6 @@ _ALPHA: Final = 0.02
 """Two-sided, so that the side that counts has 1 % for each of the two figures that are watched."""
 _TAU: Final = 0.04
 _MINIMUM: Final = 50.0
-_MOST_ROLLOUTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ class ProductionPerformanceMonitor:
         now = int(self._clock() * 1000)
         step = None if step_hours is None else max(1, round(step_hours * HOUR_MS / WINDOW_MS)) * WINDOW_MS
         store = await self._store.get()
-        spans = [rollout.span for rollout in await store.rollouts.recent(limit=_MOST_ROLLOUTS)]
+        spans = [rollout.span for rollout in await store.rollouts.recent()]
 
         def describe(window: Window) -> dict[str, Any]:
             until = now if step is None else window.start_ms + step
@@ -193,7 +192,7 @@ class ProductionPerformanceMonitor:
     ) -> Window | None:
         """All windows of a version, perhaps of one spectrum, but those of code roll-outs."""
         store, version = await self._store.get(), await self.version_name(number)
-        rollouts = await store.rollouts.recent(limit=_MOST_ROLLOUTS)
+        rollouts = await store.rollouts.recent()
         without = [rollout.span for rollout in rollouts if rollout.begin_ms < until_ms and rollout.end_ms > since_ms]
         # A week is read by the hour; where code was rolled out in all hours that there are, the windows of five
         # minutes that are still kept say more.

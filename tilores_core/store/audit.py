@@ -139,7 +139,7 @@ class Rollouts(Repository):
             await record(connection, actor="server", action=START, subject=SUBJECT, detail=detail)
             return before is not None
 
-    async def recent(self, *, limit: int = 20) -> list[CodeRollout]:
+    async def recent(self, *, limit: int = 100) -> list[CodeRollout]:
         """The newest first."""
         statement = select(audit, now_ms().label("now")).where(audit.c.subject == SUBJECT)
         statement = statement.order_by(audit.c.at_ms.desc(), audit.c.id.desc()).limit(_MOST)

@@ -77,7 +77,7 @@ def deploy_routes(store: LazyStore, version: str, table: DeployTable) -> APIRout
     async def end(what: End, actor: Actor) -> Rollouts:
         """A roll-out has ended."""
         rollouts = (await store.get()).rollouts
-        if not any(rollout.id == what.id for rollout in await rollouts.recent(limit=100)):
+        if not any(rollout.id == what.id for rollout in await rollouts.recent()):
             raise InvalidRequestError(f"no roll-out '{what.id}' was begun", param="id")
         await rollouts.end(what.id, result=what.result, actor=actor)
         return await overview(1)

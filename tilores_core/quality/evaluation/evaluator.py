@@ -111,8 +111,7 @@ class Evaluator:
             evaluations = (await self._store.get()).evaluations
             if (run := await evaluations.find_unfinished(plan.digest(prompt.version))) is not None:
                 finished = _without_errors(await evaluations.results(run.id))
-        left = [(model, question) for question in plan.questions for model in plan.models]
-        left = [(model, question) for model, question in left if (model, question.id) not in finished]
+        left = [(m, q) for q in plan.questions for m in plan.models if (m, q.id) not in finished]
         tokens = dict.fromkeys(plan.models, 0)
         for model, question in left:
             tokens[model] += await self._asker.count_input_tokens(question, prompt)

@@ -161,7 +161,7 @@ async def collect_questions(rows: Iterable[CollectedQuestion], source: CustomerS
         )
     problems, _ = await check_questions(GoldenSet(made.values()), source) if made else ([], [])
     wrong = {problem.partition(":")[0] for problem in problems}
-    good = tuple(fact_question for fact_question in made.values() if fact_question.id not in wrong)
+    good = tuple(question for question in made.values() if question.id not in wrong)
     return Collected(good, tuple(bad), unusable + len(made) - len(good))
 
 

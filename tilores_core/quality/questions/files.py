@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 
 from tilores_core.contracts import CustomerSource
 from tilores_core.errors import ConfigError
-from tilores_core.files import open_private, read_text
+from tilores_core.files import open_private, read_text, unwritable
 from tilores_core.quality.questions.fields import facts_of
 from tilores_core.quality.questions.golden import Fact, GoldenQuestion, GoldenSet
 from tilores_core.quality.scoring.records import IndexedRecords
@@ -136,9 +136,7 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> int:
         with open(path, "w", encoding="utf-8", opener=open_private) as out:
             out.write(text)
     except OSError as error:
-        raise ConfigError(
-            f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights"
-        ) from error
+        raise unwritable(path, error) from error
     return len(rows)
 
 
