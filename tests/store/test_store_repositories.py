@@ -251,23 +251,17 @@ async def test_cancelling(store: Store) -> None:
     assert await store.jobs.cancel("nobody") is None
 
 
-async def test_listing_in_pages(store: Store) -> None:
+async def test_listing(store: Store) -> None:
     for number in range(7):
-        await store.jobs.create(f"j{number}", owner="desk" if number % 2 else "night")
+        await store.jobs.create(f"j{number}", owner="desk")
     await store.jobs.start("j3", 1)
     await store.jobs.finish("j3", 1, "done", totals={})
-    seen: list[str] = []
-    page = await store.jobs.recent(limit=3)
-    while page:
-        seen += [job.id for job in page]
-        page = await store.jobs.recent(limit=3, before=page[-1])
     everything = await store.jobs.recent()
-    assert seen == [job.id for job in everything]
+    assert await store.jobs.recent(limit=3) == everything[:3]
     assert everything == sorted(everything, key=lambda job: (job.created, job.id), reverse=True)
-    assert sorted(seen) == [f"j{number}" for number in range(7)]
+    assert {job.id for job in everything} == {f"j{number}" for number in range(7)}
     assert [job.id for job in await store.jobs.recent(ended=True)] == ["j3"]
     assert "j3" not in {job.id for job in await store.jobs.recent(ended=False)}
-    assert {job.id for job in await store.jobs.recent(owner="desk")} == {"j1", "j3", "j5"}
 
 
 async def test_only_what_has_ended_can_be_deleted(store: Store) -> None:

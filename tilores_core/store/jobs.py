@@ -85,27 +85,13 @@ class Jobs(Repository):
     async def get(self, job_id: str) -> Job | None:
         return await self._first(Job, select(jobs).where(jobs.c.id == job_id))
 
-    async def recent(
-        self,
-        *,
-        kind: Kind | None = None,
-        ended: bool | None = None,
-        owner: str | None = None,
-        before: Job | None = None,
-        limit: int = 100,
-    ) -> list[Job]:
-        """The newest first. `ended`: those that have, or have not; the next page begins `before` this one's last."""
+    async def recent(self, *, kind: Kind | None = None, ended: bool | None = None, limit: int = 100) -> list[Job]:
+        """The newest first. `ended`: those that have, or have not."""
         statement = select(jobs).order_by(jobs.c.created_ms.desc(), jobs.c.id.desc()).limit(limit)
         if ended is not None:
             statement = statement.where(jobs.c.state.in_(ENDED if ended else OPEN))
         if kind is not None:
             statement = statement.where(jobs.c.kind == kind)
-        if owner is not None:
-            statement = statement.where(jobs.c.owner == owner)
-        if before is not None:
-            key = select(jobs.c.created_ms).where(jobs.c.id == before.id).scalar_subquery()
-            older = (jobs.c.created_ms == key) & (jobs.c.id < before.id)
-            statement = statement.where((jobs.c.created_ms < key) | older)
         return await self._all(Job, statement)
 
     async def start(self, job_id: str, fence: int, *, lines: int | None = None) -> Job | None:

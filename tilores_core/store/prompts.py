@@ -112,7 +112,6 @@ class Prompts(Repository):
         reason: str,
         parent: int | None,
         builtin: Mapping[str, str],
-        scores: Mapping[str, Any] | None = None,
     ) -> PromptVersion:
         """A new version with the next number. `builtin`: the parts of version 1, which the first write adds and
         labels `production`, so that what is deployed does not change with the program.
@@ -124,7 +123,7 @@ class Prompts(Repository):
                 raise missing(parent, await connection.scalar(_NEWEST))
             number = 1 + (await connection.scalar(_NEWEST) or 0)
             given = {"parts": dict(parts), "author": author, "reason": reason, "parent": parent}
-            made = await _insert(connection, number=number, **given, scores=dict(scores or {}))
+            made = await _insert(connection, number=number, **given)
             subject, detail = f"prompts/{number}", {"parent": parent}
             await record(
                 connection, actor=author, action="prompts.new", subject=subject, reason=reason, detail=detail
@@ -223,7 +222,7 @@ class Prompts(Repository):
             await bump(connection, PROMPTS)
             if builtin is not None and not await connection.scalar(select(func.count()).select_from(prompt_versions)):
                 why, parts = "the built-in prompt", dict(builtin)
-                await _insert(connection, number=1, parts=parts, author=_BUILTIN_AUTHOR, reason=why, scores={})
+                await _insert(connection, number=1, parts=parts, author=_BUILTIN_AUTHOR, reason=why)
                 if await _get_label(connection, PRODUCTION) is None:
                     action, to = "prompts.deploy", {"from": None, "to": 1}
                     await _put_label(connection, PRODUCTION, 1, (), _BUILTIN_AUTHOR, action, why, to)
@@ -250,7 +249,7 @@ def missing(number: int, newest: int | None) -> UnknownNameError:
 
 async def _insert(connection: AsyncConnection, **row: Any) -> PromptVersion:
     """A row of `prompt_versions`, created now."""
-    statement = prompt_versions.insert().values(**fit_row(prompt_versions, row), created_ms=now_ms())
+    statement = prompt_versions.insert().values(**fit_row(prompt_versions, row), scores={}, created_ms=now_ms())
     return read_row(PromptVersion, (await connection.execute(statement.returning(*prompt_versions.c))).one())
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from tilores_core.chat.customer.dates import FoundDate, find_dates
 from tilores_core.chat.customer.tokens import TextScan
+from tilores_core.chat.customer.words import GIVEN_NAMES
 from tilores_core.chat.grounding.names import words_of
 from tilores_core.chat.routing.sentences import Sentences
 from tilores_core.identity import normalise_email
@@ -157,7 +158,7 @@ def clauses_of(text: str, today: date) -> list[Clause]:
     return [Clause(part, today) for sentence in whole for part in _CLAUSE.split(sentence) if part.strip()]
 
 
-def is_about_another(clause: Clause, own_names: frozenset[str], given_names: frozenset[str]) -> bool:
+def is_about_another(clause: Clause, own_names: frozenset[str]) -> bool:
     """Whether the clause says that its values are those of someone who is not the customer."""
     if not own_names:
         return False
@@ -165,6 +166,6 @@ def is_about_another(clause: Clause, own_names: frozenset[str], given_names: fro
         first = words_of(name.split()[0])
         if not first or first & own_names:
             continue
-        if first & given_names or (len(name.split()) > 1 and not words_of(name) & own_names):
+        if first & GIVEN_NAMES or (len(name.split()) > 1 and not words_of(name) & own_names):
             return True
     return False

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from tilores_core.chat.customer.words import GIVEN_NAMES
 from tilores_core.chat.grounding.names import words_of
 from tilores_core.contracts import Answer, Customer, Outcome
 from tilores_core.quality.questions.golden import Fact, GoldenQuestion
@@ -144,7 +143,7 @@ class _Reading:
         self._question = question
         self._asked = Clause(question.text, _REFERENCE)
         self._all = clauses_of(text, _REFERENCE)
-        self._others = [clause for clause in self._all if is_about_another(clause, index.own_names, GIVEN_NAMES)]
+        self._others = [clause for clause in self._all if is_about_another(clause, index.own_names)]
         self._own = [clause for clause in self._all if clause not in self._others]
         self._known: Sequence[Fact] = (*question.facts, *question.forbidden)
 
