@@ -110,6 +110,7 @@ CASES: list[tuple[int, Any, type[Exception]]] = [
     (400, {"code": "invalid argument", "error": "Incorrect API key provided: x***."}, ProviderAuthError),
     *((400, body, ProviderUnavailableError) for body in (
         {"status": 400, "detail": "DEGRADED function cannot be invoked"}, {"error": "Model unloaded."},
+        openai("Error from provider: Upstream request failed", code="invalid_request_error"),
         {"detail": "An error occurred (ThrottlingException) when calling the Converse operation: Too many requests"},
     )),
     (400, openai("Model Not Exist"), UnknownModelError),

@@ -114,6 +114,12 @@ def test_thoughts_in_the_text_are_left_out_however_it_is_cut(size: int) -> None:
         ('<details type="reasoning" done="true">\n> a\n</details>\nFine.', "Fine."),
         ('<think time="3">a</think>Fine.', "Fine."),
         ("It is <|begin_of_box|>40<|end_of_box|> euros.", "It is 40 euros."),
+        ("<｜Assistant｜><scratchpad>Hm.</scratchpad><s>Fine.</s>", "Fine."),
+        ("<|begin_of_thought|>Hm.<|end_of_thought|>\n\n<|begin_of_solution|>Fine.<|end_of_solution|>", "Fine."),
+        (
+            "<|open|>think<|sep|>Hm.<|close|>think<|sep|><|open|>response<|sep|>Fine.<|close|>response<|sep|>",
+            "Fine.",
+        ),
         ("<|start_header_id|>assistant<|end_header_id|>\n\nFine.<|eot_id|>", "Fine."),
         ("Fine.<|im_end|>\n<|im_start|>user\nThanks, and Bob?", "Fine."),
         ("Fine.<end_of_turn>\n<start_of_turn>user\nThanks, and Bob?", "Fine."),
@@ -318,7 +324,9 @@ def test_id_that_is_used_again_is_of_another_call() -> None:
 def test_call_that_is_repeated_whole_at_its_end_is_one_call() -> None:
     parts = ('{"x"', ":1}")
     pieces = (call(index=0, id="a", name="f", arguments=""), *(call(index=0, arguments=part) for part in parts))
-    assert calls_of(*pieces, call(index=0, id="a", name="f", arguments="".join(parts))) == [("f", '{"x":1}')]
+    for again in ({"id": "a"}, {}):
+        end = call(index=0, name="f", arguments="".join(parts), **again)
+        assert calls_of(*pieces, end) == [("f", '{"x":1}')]
 
 
 def test_new_id_with_each_piece_is_one_call() -> None:

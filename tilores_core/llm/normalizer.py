@@ -334,7 +334,8 @@ class Normalizer:
                 same = self._of_id(call_id)  # some providers give every call the same index
                 return at if same is None and not name and not _is_whole(so_far) else same
             if name and called:
-                again = call_id and (arguments == so_far or not _is_whole(so_far))
+                repeated = index is not None and known.id and name == called and arguments == so_far
+                again = repeated or (call_id and (arguments == so_far or not _is_whole(so_far)))
                 other = index is None and name != called
                 if not again and (other or ((index is None or arguments) and _is_whole(so_far))):
                     return None

@@ -20,7 +20,7 @@ frequency_penalty, logit_bias, reasoning_effort, response_format, tools, tool_ch
 
 SERVER_PARAMETERS: Final = (
     *("top_k", "min_p", "top_a", "typical_p", "repetition_penalty", "length_penalty", "min_tokens", "ignore_eos"),
-    *("stop_token_ids", "bad_words", "enable_thinking", "thinking_budget", "thinking", "reasoning"),
+    *("stop_token_ids", "bad_words", "enable_thinking", "thinking_budget", "thinking", "think", "reasoning"),
     *("chat_template_kwargs", "structured_outputs", "guided_json", "guided_choice", "guided_regex", "guided_grammar"),
     "grammar",
 )
@@ -32,7 +32,7 @@ llama.cpp, OpenRouter, DashScope)."""
 _AS_USUAL: Final[Mapping[str, Sequence[Any]]] = {
     **dict.fromkeys(("temperature", "top_p", "n", "typical_p", "repetition_penalty", "length_penalty"), (1,)),
     **dict.fromkeys(("presence_penalty", "frequency_penalty", "min_p", "top_a", "min_tokens"), (0,)),
-    **dict.fromkeys(("logprobs", "ignore_eos", "enable_thinking"), (False,)),
+    **dict.fromkeys(("logprobs", "ignore_eos", "enable_thinking", "think"), (False,)),
     **dict.fromkeys(("logit_bias", "chat_template_kwargs"), ({},)),
     **dict.fromkeys(("stop_token_ids", "bad_words"), ([],)),
     "top_k": (0, -1),

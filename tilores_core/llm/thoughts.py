@@ -8,13 +8,18 @@ from typing import Final
 _NEVER: Final = "\0"  # closes nothing: it stands in no text
 # Tags around thoughts, by the one that opens.
 _THOUGHTS: Final = {
-    **{f"<{name}{end}": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning") for end in "> "},
+    **{
+        f"<{name}{end}": f"</{name}>"
+        for name in ("think", "thinking", "thought", "reasoning", "scratchpad")
+        for end in "> "
+    },
     **{f"<{name}>": f"</{name}>" for name in ("seed:think", "longcat_think", "antthinking")},
     '<details type="reasoning"': "</details>",
     "<|channel>thought": "<channel|>",
     "<|start_thinking|>": "<|end_thinking|>",
     "<|inner_prefix|>": "<|inner_suffix|>",
     "<unused94>": "<unused95>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
     "<|open|>think<|sep|>": "<|close|>think<|sep|>",
     "<|channel|>analysis": "<|end|>",
     "<|channel|>commentary": "<|end|>",
@@ -34,6 +39,8 @@ _TURNS: Final = (
     *("<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|eom|>", "<|endoftext|>", "<|end_of_text|>", "<|end_of_turn|>"),
     *("<start_of_turn>model", "<end_of_turn>", "<|turn>model", "<turn|>", "<eos>", "<bos>"),
     *(f"<|{end}|>{name}<|sep|>" for end in ("open", "close") for name in ("response", "message")),
+    *("<s>", "<|begin_of_text|>", "<|begin_of_solution|>", "<|end_of_solution|>"),
+    *("<｜begin▁of▁sentence｜>", "<｜Assistant｜>"),
     *("<|end_of_turn_token|>", "<|start_response|>", "<|end_response|>", "<｜end▁of▁sentence｜>"),
 )
 _MARKS: Final = ("<|begin_of_box|>", "<|end_of_box|>")

@@ -466,6 +466,7 @@ GIVEN = {
     "bad_words": ["x"],
     "enable_thinking": False,
     "thinking_budget": 128,
+    "think": "high",
     "thinking": {"type": "enabled"},
     "reasoning": {"max_tokens": 9},
     "chat_template_kwargs": {"enable_thinking": False},

@@ -200,6 +200,7 @@ class ServerParameters(Struct):
     enable_thinking: bool | None = None
     thinking_budget: Integer | None = None
     thinking: bool | dict[str, Any] | None = None
+    think: bool | ShortText | None = None
     reasoning: dict[str, Any] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     structured_outputs: dict[str, Any] | None = None

@@ -12,7 +12,8 @@ _WITHOUT_EFFECT: Final = frozenset(
     {
         *("temperature", "top_p", "top_k", "min_p", "top_a", "typical_p", "logit_bias"),
         *("presence_penalty", "frequency_penalty", "repetition_penalty", "length_penalty"),
-        *("reasoning_effort", "reasoning", "enable_thinking", "thinking", "thinking_budget", "chat_template_kwargs"),
+        *("reasoning_effort", "reasoning", "enable_thinking", "thinking", "think", "thinking_budget"),
+        "chat_template_kwargs",
         *("metadata", "parallel_tool_calls", "user"),
     }
 )

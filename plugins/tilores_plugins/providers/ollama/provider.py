@@ -49,6 +49,7 @@ _PARAMETERS: Final[Fields] = {
     "top_k": "top_k",
     "repetition_penalty": "repeat_penalty",
     "enable_thinking": "reasoning",
+    "think": "reasoning",
     "max_tokens": "num_predict",
     "stop": "stop",
     "seed": "seed",
