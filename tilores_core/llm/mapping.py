@@ -91,7 +91,8 @@ _MODEL: Final = re.compile(
 _ABOUT_A_MODEL: Final = re.compile("model|deployment|engine", re.IGNORECASE)
 _NO_PROVIDER: Final = re.compile("no (endpoints|allowed providers)", re.IGNORECASE)  # OpenRouter's
 _DOWN: Final = re.compile(
-    r"DEGRADED function|upstream request failed|model unloaded|model has crashed|(Throttling|ServiceUnavailable|ModelNotReady)Exception",
+    r"DEGRADED function|upstream request failed|model unloaded|model has crashed"
+    r"|(Throttling|ServiceUnavailable|ModelNotReady)Exception",
     re.IGNORECASE,
 )
 _QUOTA: Final = re.compile(
