@@ -56,3 +56,9 @@ async def test_compressed_body_is_read_or_refused_by_the_name_of_its_header(app:
     for broken in (body, gzip.compress(body)[:-9], gzip.compress(body) * 2):
         assert await status(broken, "gzip") in (400, 422)
     assert await status(gzip.compress(b" " * 4_000_000 + body), "gzip") == 413
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_address_without_its_end_is_refused_with_the_right_one(app: TestApp) -> None:
+    reply = await app.http.post("/chat/completions", json=ASK)
+    assert (reply.status_code, "/v1/chat/completions" in reply.text) == (404, True)

@@ -381,7 +381,7 @@ def test_wrong_parameters_are_named(fields: dict[str, Any], param: str) -> None:
     assert refuse(**fields) == param
 
 
-TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 
 
 def test_tools_are_kept() -> None:
@@ -412,6 +412,19 @@ def test_long_id_of_a_call_comes_back_whole() -> None:
     result = {"role": "tool", "tool_call_id": long, "content": "r"}
     kept = decode_messages([USER, {"role": "assistant", "tool_calls": calls}, result])
     assert kept[1]["tool_calls"][0]["id"] == kept[2]["tool_call_id"] == long
+
+
+def test_tools_and_images_in_the_form_of_the_responses_api() -> None:
+    flat: dict[str, Any] = {"type": "function", **dict(TOOL["function"])}
+    assert decode(tools=[flat]).chat.parameters == {"tools": [TOOL]}
+    assert refuse(tools=[{**flat, "parameters": []}]) == "tools[0].parameters"
+    assert refuse(tools=[{"type": "function"}]) == "tools[0].function"
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
+    (message,) = decode(
+        messages=[{"role": "user", "content": [{"type": "input_text", "text": "?"}, image]}]
+    ).chat.messages
+    assert isinstance(message["content"], list)
+    assert message["content"][1] == {"type": "image_url", "image_url": {"url": image["image_url"]}}
 
 
 def test_the_chosen_tool_must_be_there() -> None:

@@ -71,6 +71,8 @@ class LangServeRoutes:
                 return _refuse(405, "Method Not Allowed", {"Allow": "GET"})
             schema = self._get[name]
             return lambda exchange: exchange.reply(200, schema())
+        if name == "completions":  # asked by OpenAI's clients whose base_url lacks its end
+            return _refuse(404, "Not Found: OpenAI's API is at /v1, as in /v1/chat/completions", {})
         return _refuse(404, "Not Found", {})
 
     def _config_schema(self) -> dict[str, Any]:

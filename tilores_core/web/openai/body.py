@@ -48,6 +48,10 @@ class ImagePart(Struct, tag_field="type", tag="image_url"):
     image_url: ImageUrl | FilledText
 
 
+class InputImagePart(ImagePart, tag="input_image"):
+    """As the Responses API has it."""
+
+
 class AudioPart(Struct, tag_field="type", tag="input_audio"):
     input_audio: InputAudio
 
@@ -94,7 +98,17 @@ class ToolCallPart(LeftOutPart, tag="tool_call"):
 
 
 LeftOut = ThinkingPart | RedactedThinkingPart | ThinkPart | ReasoningPart | ReasoningContentPart | ToolUsePart
-Part = TextPart | InputTextPart | OutputTextPart | RefusalPart | ImagePart | AudioPart | LeftOut | ToolCallPart
+Part = (
+    TextPart
+    | InputTextPart
+    | OutputTextPart
+    | RefusalPart
+    | ImagePart
+    | InputImagePart
+    | AudioPart
+    | LeftOut
+    | ToolCallPart
+)
 
 
 class CalledFunction(Struct):
@@ -140,10 +154,15 @@ class FunctionTool(Struct):
 
 
 class Tool(Struct):
-    """Kinds that the protocol does not have are dropped: a request must not fail because it offers them too."""
+    """Kinds that the protocol does not have are dropped: a request must not fail because it offers them too. Without
+    a `function` it is one itself, as the Responses API has it."""
 
     type: str
     function: Raw = field(default_factory=NULL.copy)
+    name: ShortText | None = None
+    description: str | None = None
+    parameters: Raw = field(default_factory=NULL.copy)
+    strict: bool | None = None
 
 
 class NamedFunction(Struct):

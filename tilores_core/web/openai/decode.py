@@ -187,6 +187,10 @@ def _add_tools(body: ParametersBody, parameters: dict[str, Any]) -> None:
         for index, tool in enumerate(body.tools):
             if tool.type == "function":
                 at = f"tools[{index}].function"
+                if tool.name is not None and tool.function == NULL:
+                    flat = FunctionTool(tool.name, tool.description, tool.parameters, tool.strict)
+                    tools.append(_function_tool(flat, f"tools[{index}]"))
+                    continue
                 tools.append(_function_tool(read_json(FunctionTool, bytes(tool.function), at), at))
             elif tool.type == "custom":
                 raise invalid(f"tools[{index}].type", "must be function", "offer it as a function")
