@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from tilores_core.chat.customer.tokens import TextScan
-from tilores_core.chat.customer.words import all_phrases, alternation, keywords, words_in_any
+from tilores_core.chat.customer.words import all_phrases, alternation, keywords, word_set, words_in_any
 
 _OTHER_NUMBER = re.compile(
     r"\b(?:account|acct|iban|card|loan|policy|invoice|order|case|ticket|reference|ref|ssn|contract|transaction|"
@@ -19,10 +19,9 @@ _OTHER_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _OTHER_BEGINNINGS: Final = keywords(
-    (
-        *("account", "acct", "iban", "card", "loan", "policy", "invoice", "order", "case", "ticket", "reference"),
-        *("ref", "ssn", "contract", "transaction", "passport", "id", "social", "tax", "amount", "customer", "client"),
-        "member",
+    word_set(
+        "account acct iban card loan policy invoice order case ticket reference ref ssn contract transaction "
+        "passport id social tax amount customer client member"
     )
 )
 _CALL_WORDS: Final = ("call", "caller", "dial", "ring", "fax", "cell", "handy", "call back", "callback", "caller id")

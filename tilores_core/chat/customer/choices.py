@@ -154,10 +154,6 @@ def _format_value(customer: Customer, label: str) -> str:
     return fold(_sayable(customer.traits.get(label, "")))
 
 
-def _value(customer: Customer, label: str) -> str:
-    return fold(customer.traits.get(label, ""))
-
-
 # --- understanding the reply -----------------------------------------------------------------------------
 
 
@@ -214,7 +210,7 @@ def _fit(customer: Customer, among: Sequence[Customer], said: Said, after: int) 
     verdicts = [
         says(said, value, after=after)
         for label, value in customer.traits.items()
-        if not all(_value(other, label) == fold(value) for other in among)
+        if not all(fold(other.traits.get(label, "")) == fold(value) for other in among)
     ]
     generation = generation_of(customer.name or "")
     if generation and not GENERATIONS.keys().isdisjoint(said.words):

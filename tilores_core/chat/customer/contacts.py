@@ -18,7 +18,7 @@ from tilores_core.chat.customer.announced import (
     is_supplement,
 )
 from tilores_core.chat.customer.tokens import TextScan
-from tilores_core.chat.customer.words import keywords
+from tilores_core.chat.customer.words import keywords, word_set
 from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity import normalise_email, normalise_phone
 from tilores_core.identity.mentions import BEFORE_NUMBER
@@ -65,9 +65,7 @@ _LIKELY_PHONE = re.compile(r"\+|(?:0|\(0?\d)\d*[ ().\-/]+\d[\d ().\-/]{5,}$|00?[
 _PLAIN_DIGITS = re.compile(r"\d{6,20}", re.ASCII)
 _LONGEST_NATIONAL = 12
 LAST_WORD: Final = re.compile(r"([^\W_]+(?:['’]s)?)(?:(?<=ref|inv)\.)?[ ]?[(\[]?$", re.IGNORECASE)
-_BEFORE_ANY: Final = BEFORE_NUMBER | frozenset(
-    ("my", "phone", "telephone", "mobile", "cell", "contact", "callback", "back")
-)
+_BEFORE_ANY: Final = BEFORE_NUMBER | word_set("my phone telephone mobile cell contact callback back")
 
 
 class Contact(NamedTuple):

@@ -27,25 +27,14 @@ from tilores_core.chat.customer.words import (
 from tilores_core.identity.names import fold
 
 _MOST = 8  # dates per text
-MONTHS: Final = {
-    fold(spelling): number
+_MONTH_NAMES: Final = {
+    spelling: number
     for language in LANGUAGES
     for number, entry in enumerate(phrases(numbers_of(language)["months"]), 1)
     for spelling in entry.split()
 }
-_MONTH: Final = "|".join(
-    sorted(
-        {s for spelling in MONTHS for s in (spelling,)}
-        | {
-            spelling
-            for language in LANGUAGES
-            for entry in phrases(numbers_of(language)["months"])
-            for spelling in entry.split()
-        },
-        key=len,
-        reverse=True,
-    )
-)
+MONTHS: Final = {fold(spelling): number for spelling, number in _MONTH_NAMES.items()}
+_MONTH: Final = "|".join(sorted(_MONTH_NAMES.keys() | MONTHS.keys(), key=len, reverse=True))
 _OF: Final = r"(?:of|the|de|del|di|do|den|le|d['’])"
 _YEAR: Final = r"(?P<{0}>\d{{4}}|['’]?\d{{2}}(?!\d))"
 _TH: Final = r"(?:st|nd|rd|th|er|ère|e|º|ª|\.)?"

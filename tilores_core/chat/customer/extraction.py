@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from tilores_core.chat.customer.contacts import as_evidence, find_emails, find_parts, find_phones
@@ -337,22 +337,16 @@ def _pronouns(text: str, keys: frozenset[str], known: Vocabulary) -> list[Eviden
     """The first pronoun, or "this customer"; `text` is in lower case."""
     said = [*(known.pronouns & keys)]
     said += [f"{a} {b}" for b in _REFERRED & keys for a in _REFERRING & keys]
-    places = [(at, phrase) for phrase in said if (at := _place_of(phrase, text)) >= 0]
+    places = [(match.start(), phrase) for phrase in said if (match := _whole(phrase).search(text))]
     if not places:
         return []
     start, phrase = min(places)
     return [Evidence(kind="pronoun", value=phrase, start=start, end=start + len(phrase), polarity="reference")]
 
 
-def _place_of(phrase: str, text: str) -> int:
-    """Where the phrase stands as whole words; -1 when it does not."""
-    at = text.find(phrase)
-    while at >= 0:
-        end = at + len(phrase)
-        if not text[at - 1 : at].isalnum() and not text[end : end + 1].isalnum():
-            return at
-        at = text.find(phrase, at + 1)
-    return -1
+@lru_cache(maxsize=256)
+def _whole(phrase: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W_]){re.escape(phrase)}(?![^\W_])")
 
 
 def _may_name(page: TextScan, known: Vocabulary, *, sure: bool) -> bool:

@@ -15,6 +15,7 @@ from tilores_core.chat.customer.words import (
     RELATIONS,
     all_phrases,
     keywords,
+    word_set,
     words_in_any,
 )
 from tilores_core.contracts import Customer, Evidence
@@ -24,13 +25,10 @@ from tilores_core.identity.names import PARTICLES, fold, name_words
 _WORD = re.compile(r"[^\W_]+")
 _YEAR = re.compile(r"(?:18|19|20)\d\d", re.ASCII)
 _NOT_LETTER = re.compile(r"[\W\d_]+")
-_BIRTH_FIELDS: Final = frozenset(
-    (
-        *("dateofbirth", "dob", "birthdate", "birthday", "birthdt", "born", "birth", "bday"),
-        *("yearofbirth", "birthyear", "geburtsdatum", "geburtstag", "geboren", "datenaissance"),
-        *("datedenaissance", "fechanacimiento", "geboortedatum", "fechadenacimiento", "datadinascita"),
-        *("datanascita", "datanascimento", "datadenascimento"),
-    )
+_BIRTH_FIELDS: Final = word_set(
+    "dateofbirth dob birthdate birthday birthdt born birth bday yearofbirth birthyear geburtsdatum geburtstag "
+    "geboren datenaissance datedenaissance fechanacimiento geboortedatum fechadenacimiento datadinascita datanascita "
+    "datanascimento datadenascimento"
 )
 _SEX_FIELDS: Final = words_in_any("sex_fields")
 _SEXES: Final = {word: key for key in ("female", "male") for word in words_in_any(key)}

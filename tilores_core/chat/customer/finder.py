@@ -21,6 +21,7 @@ from tilores_core.chat.customer.extraction import Reading, extract
 from tilores_core.chat.customer.facts import has_longer_name, is_turned_round
 from tilores_core.chat.customer.narrowing import says_nothing
 from tilores_core.chat.customer.resolution import UNNAMED, Candidates, Resolver, State
+from tilores_core.chat.customer.words import word_set
 from tilores_core.chat.messages import text_of
 from tilores_core.contracts import (
     Customer,
@@ -39,9 +40,7 @@ from tilores_core.spectrums import classify
 
 __all__ = ["CustomerFinder", "Resolution", "clarification"]
 
-_BESIDE = frozenset(
-    ("to", "from", "with", "by", "at", "via", "through", "an", "mit", "bei", "à", "avec", "con", "met")
-)
+_BESIDE = word_set("to from with by at via through an mit bei à avec con met")
 _WORD = re.compile(r"[^\W_]+")
 LIMIT = 10
 """Customers asked of the source at first."""

@@ -21,6 +21,7 @@ from tilores_core.chat.customer.words import (
     keywords,
     numbers_of,
     phrases,
+    word_set,
     words_in_any,
 )
 
@@ -37,11 +38,8 @@ _BORN: Final = frozenset(word for phrase in all_phrases("born") for word in phra
 _BEFORE_SINGLE: Final = keywords(_OWNERS | _NUMBER_NOUNS | _BORN)
 _ONES: Final = frozenset(("one", "ein", "eine", "eins", "un", "une", "uno", "una", "een", "um", "uma"))
 _ARTICLES: Final = frozenset(("ein", "eine", "un", "une", "una", "uma"))  # alone they are no number
-_LINKING: Final = frozenset(
-    (
-        *("is", "was", "in", "the", "year", "of", "ist", "im", "jahr", "en", "l'année", "le", "nel", "el", "anno"),
-        *("año", "ano", "em", "het", "jaar", "no", "number", "nummer"),
-    )
+_LINKING: Final = word_set(
+    "is was in the year of ist im jahr en l'année le nel el anno año ano em het jaar no number nummer"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from tilores_core.chat.customer.said import CHOOSING, OTHER_NAMES, Said, phrase_pattern
@@ -21,6 +22,7 @@ from tilores_core.chat.customer.words import (
     keywords,
     phrases,
     vocabulary,
+    word_set,
     words_in_any,
 )
 from tilores_core.contracts import Evidence, Strength
@@ -47,18 +49,14 @@ _ARTICLES: Final = frozenset(("die", "der", "seine", "ihre", "la", "a", "de", "t
 _PRONOUNS_OF: Final = frozenset(("dele", "dela", "deles", "delas", "suya", "suyo"))  # "a esposa dele"
 _QUESTIONS: Final = frozenset(("who", "when", "where", "why"))
 _OWNING: Final = frozenset(("his", "her", "their", "my"))
-_BESIDE_WORDS: Final = keywords(
-    ("same", "than", "as", "share", "shares", "sharing", "before", "after", "lives", "living", "next")
-)
+_BESIDE_WORDS: Final = keywords(word_set("same than as share shares sharing before after lives living next"))
 _BESIDE: Final = re.compile(
     r"\b(?:(?:same|shares?|sharing)(?: \w+){0,3} (?:as|with)|(?<!rather )(?<!other )than|"
     r"(?:lives?|living) (?:with|next (?:door )?to)|"
     rf"(?:{alternation(words_in_any('someone'))}) (?:right |just )?(?:before|after)) $"
 )
 _OWNS: Final = re.compile(r"\b(?:his|her|their|my) [^\W\d_]+'s\b")
-_OWNED_THINGS: Final = vocabulary("en").subjects | frozenset(
-    ["customer", "client", "car", "house", "home", "phone", "job"]
-)
+_OWNED_THINGS: Final = vocabulary("en").subjects | word_set("customer client car house home phone job")
 _OLDER: Final = words_in_any("older")
 _YOUNGER: Final = words_in_any("younger")
 _LAST: Final = words_in_any("last")
@@ -102,9 +100,9 @@ def references(said: Said) -> Iterator[Evidence]:
     if not (related or refers or other or aged or counted):
         return
     if "previous" in refers and (match := _PREVIOUS.search(low)):
-        yield _reference("choice", "previous", match)
+        yield _choice("previous", *match.span())
     elif "first_one" in refers and (match := _INITIAL.search(low)):
-        yield _reference("choice", "initial", match)
+        yield _choice("initial", *match.span())
     elif (
         "rejection" in refers and (match := _REJECTION.search(low)) and not (match[0] == "neither" and "nor" in plain)
     ):
@@ -112,7 +110,7 @@ def references(said: Said) -> Iterator[Evidence]:
     if (
         ("other" in refers or other) and short and len(said.places) <= LONGEST_REPLY and (match := _OTHER.search(low))
     ) or (other and (match := _OTHER_OF_NAME.search(said.text))):
-        yield _reference("choice", "other", match)
+        yield _choice("other", *match.span())
     if short or aged:
         yield from _ordinals(said)
     if related:
@@ -142,14 +140,9 @@ def _is_number_alone(words: list[str]) -> bool:
     )
 
 
-def _reference(kind: str, value: str, match: re.Match[str]) -> Evidence:
-    return Evidence(
-        kind=kind,  # type: ignore[arg-type]  # one of the kinds
-        value=value,
-        start=match.start(),
-        end=match.end(),
-        polarity="reference",
-    )
+def _choice(value: str, start: int, end: int, *, negated: bool = False) -> Evidence:
+    said = Evidence(kind="choice", value=value, start=start, end=end, polarity="reference")
+    return replace(said, polarity="negated") if negated else said
 
 
 def _ordinals(said: Said) -> Iterator[Evidence]:
@@ -184,9 +177,7 @@ def _ordinals(said: Said) -> Iterator[Evidence]:
     negated = [said.is_negated(start) for start, _ in meant.values()]
     if len(meant) == 1 or all(negated):
         for (value, (start, end)), ruled_out in zip(meant.items(), negated, strict=True):
-            yield Evidence(
-                kind="choice", value=value, start=start, end=end, polarity="negated" if ruled_out else "reference"
-            )
+            yield _choice(value, start, end, negated=ruled_out)
 
 
 def _by_age(said: Said) -> Iterator[Evidence]:
@@ -203,9 +194,7 @@ def _by_age(said: Said) -> Iterator[Evidence]:
                 or (said.places[i][1] + 1 < len(said.text) and said.text[said.places[i][1] + 1].isupper())
             )
         ):
-            yield Evidence(
-                kind="choice", value=value, start=said.places[i][0], end=said.places[i][1], polarity="reference"
-            )
+            yield _choice(value, *said.places[i][:2])
             return
 
 

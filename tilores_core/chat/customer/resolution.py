@@ -29,7 +29,7 @@ from tilores_core.chat.customer.state import (
     without_particles,
     without_speaker,
 )
-from tilores_core.chat.customer.words import CONNECTING, GIVEN_NAMES, is_unknown
+from tilores_core.chat.customer.words import CONNECTING, GIVEN_NAMES, is_unknown, word_set
 from tilores_core.contracts import Customer, Evidence, Identifiers, Strength
 from tilores_core.identity import normalise_name, normalise_phone
 from tilores_core.spectrums import GENERAL
@@ -37,9 +37,7 @@ from tilores_core.spectrums import GENERAL
 _MOST_NAMES = 4  # looked up in one message
 _MOST_FAINT = 20  # look-ups of faint evidence in one resolution
 _SHORTEST_PHONE = 10  # digits of one that nothing announces
-_BACK_TO: Final = frozenset(
-    ("to", "about", "again", "wieder", "nochmal", "zu", "über", "à", "a", "al", "naar", "para")
-)
+_BACK_TO: Final = word_set("to about again wieder nochmal zu über à a al naar para")
 _MOST_PARTS = 6  # messages that a phone number is said over
 
 

@@ -25,21 +25,18 @@ from tilores_core.chat.customer.words import (
     Vocabulary,
     is_unknown,
     vocabulary,
+    word_set,
 )
 from tilores_core.contracts import Strength
 from tilores_core.identity.names import fold
 
 PREFIXES: Final = frozenset(("o", "d", "mc", "mac"))  # of a family name, where speech has no apostrophes
 SHORTEST_PART = 3  # of a name written in one word
-_NAMING_PREPOSITIONS: Final = frozenset(
-    ("for", "of", "about", "regarding", "für", "von", "pour", "para", "per", "voor")
-)
+_NAMING_PREPOSITIONS: Final = word_set("for of about regarding für von pour para per voor")
 _OTHERS: Final = frozenset(("other", "another"))
 _SUBJECTS: Final = frozenset(("i", "we", "you", "they", "he", "she", "it", "who"))
 _DOING: Final = frozenset(("does", "did", "do", "has", "will", "can", "should", "must"))
-_PERSONAL: Final = frozenset(
-    ("owe", "pay", "paid", "want", "need", "live", "prefer", "call", "called", "earn", "own")
-)
+_PERSONAL: Final = word_set("owe pay paid want need live prefer call called earn own")
 _MOST_AROUND: Final = 6  # words beside a name that is all that a message says
 _SWITCHING: Final = frozenset(("next", "then", "now"))
 _BEFORE_UNKNOWN: Final = _NAMING_PREPOSITIONS | _OTHERS | _SWITCHING | TAKING_BACK | CONNECTING

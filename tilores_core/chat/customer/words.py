@@ -30,7 +30,8 @@ def _load(language: str) -> dict[str, Any]:
 _FILES: Final = {language: _load(language) for language in LANGUAGES}
 
 
-def _words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """The words of a list that is parted by spaces."""
     return frozenset(text.split())
 
 
@@ -52,7 +53,7 @@ def cue_phrases(kind: str) -> list[str]:
 
 def words_in_any(key: str) -> frozenset[str]:
     """The words under `[said] key` of all languages."""
-    return _words(" ".join(_FILES[language]["said"].get(key, "") for language in LANGUAGES))
+    return word_set(" ".join(_FILES[language]["said"].get(key, "") for language in LANGUAGES))
 
 
 KEYWORDS: Final[set[str]] = set()
@@ -65,7 +66,7 @@ def keywords(words: Iterable[str]) -> frozenset[str]:
     return words
 
 
-_FREQUENT: Final = _words("about account customer number one person that the this want")
+_FREQUENT: Final = word_set("about account customer number one person that the this want")
 
 
 class Phrases:
@@ -106,7 +107,7 @@ def data_of(language: str) -> dict[str, Any]:
     return _FILES[language]
 
 
-NAMES_TOO: Final = _words(_FILES["en"]["names_too"])
+NAMES_TOO: Final = word_set(_FILES["en"]["names_too"])
 """Never in a name, save in these: "Will Smith", "April Jones". The modals also begin a question: "Will Ann pay?" """
 
 
@@ -136,12 +137,12 @@ def vocabulary(language: str) -> Vocabulary:
     lists = [_FILES[name] for name in dict.fromkeys(("en", language))]
 
     def joined(*keys: str) -> frozenset[str]:
-        return frozenset().union(*(_words(words.get(key, "")) for words in lists for key in keys))
+        return frozenset().union(*(word_set(words.get(key, "")) for words in lists for key in keys))
 
-    months = _words(" ".join(words["numbers"]["months"].replace("|", " ") for words in lists))
-    things = _words(" ".join(words["said"]["other_numbers"] for words in lists))
-    born = _words(" ".join(words["said"]["born"].replace("|", " ") for words in lists))
-    relations = _words(" ".join(words["said"]["relations"] for words in lists)) - _words(lists[0]["names_too"])
+    months = word_set(" ".join(words["numbers"]["months"].replace("|", " ") for words in lists))
+    things = word_set(" ".join(words["said"]["other_numbers"] for words in lists))
+    born = word_set(" ".join(words["said"]["born"].replace("|", " ") for words in lists))
+    relations = word_set(" ".join(words["said"]["relations"] for words in lists)) - word_set(lists[0]["names_too"])
     never = joined("grammar", "subjects", "weekdays") | months | things | born
     cues = {
         tuple(phrase.split()[-2:]): kind
@@ -169,31 +170,35 @@ def vocabulary(language: str) -> Vocabulary:
 ENGLISH: Final = vocabulary("en")
 COMMON: Final = ENGLISH.common
 """English words that are not names when everything is in lower case."""
-GIVEN_NAMES: Final = _words(_DATA.joinpath("given_names.txt").read_text(encoding="utf-8"))
+GIVEN_NAMES: Final = word_set(_DATA.joinpath("given_names.txt").read_text(encoding="utf-8"))
 """Given names that are hardly ever words: they make a pair in lower case look like a person."""
-FAMILY_NAMES: Final = _words(_FILES["en"]["family_names"])
+FAMILY_NAMES: Final = word_set(_FILES["en"]["family_names"])
 PLACES: Final = frozenset(phrases(_FILES["en"]["places"]))
-THINGS: Final = _words(_FILES["en"]["things"])
-FEATURES: Final = _words(_FILES["en"]["features"])
+THINGS: Final = word_set(_FILES["en"]["things"])
+FEATURES: Final = word_set(_FILES["en"]["features"])
 """Of the things those that towns and suburbs are named after."""
 FIRMS: Final = frozenset(("ag", "corp", "gmbh", "inc", "limited", "llc", "llp", "ltd", "plc"))
-TIMES: Final = _words(_FILES["en"]["times"])
-DETERMINERS: Final = _words(_FILES["en"]["determiners"])
-WORDS_TOO: Final = _words(_FILES["en"]["words_too"])
+TIMES: Final = word_set(_FILES["en"]["times"])
+DETERMINERS: Final = word_set(_FILES["en"]["determiners"])
+WORDS_TOO: Final = word_set(_FILES["en"]["words_too"])
 """Given and family names that are English words as well, in lower case."""
-MODALS: Final = _words(_FILES["en"]["modals"])
+MODALS: Final = word_set(_FILES["en"]["modals"])
 ORDINARY: Final = (
     frozenset().union(
         *(vocabulary(language).common for language in LANGUAGES),
         *(
-            _words(str(entries).replace("|", " "))
+            word_set(str(entries).replace("|", " "))
             for language in LANGUAGES
             for entries in _FILES[language]["said"].values()
         ),
-        *(_words(_FILES[language]["numbers"][key]) for language in LANGUAGES for key in ("digits", "days", "months")),
-        _words(_FILES["en"]["ordinary"]),
+        *(
+            word_set(_FILES[language]["numbers"][key])
+            for language in LANGUAGES
+            for key in ("digits", "days", "months")
+        ),
+        word_set(_FILES["en"]["ordinary"]),
         ("st", "nd", "rd", "th"),
-        _words(" ".join(" ".join((*s.words, *s.fields)).lower().replace("_", " ") for s in SPECTRUMS)),
+        word_set(" ".join(" ".join((*s.words, *s.fields)).lower().replace("_", " ") for s in SPECTRUMS)),
     )
     - GIVEN_NAMES
 )
@@ -201,17 +206,17 @@ ORDINARY: Final = (
 RELATIONS: Final = words_in_any("relations")
 CONNECTING: Final = frozenset(("and", "und", "et", "y", "e", "en"))
 """Before a name: "and Gwen?"."""
-ARTICLES: Final = _words(
+ARTICLES: Final = word_set(
     "the der die das den dem ein eine le la les un une el los las il lo gli i de het een o a os as um uma"
 )
-TAKING_BACK: Final = _words(
+TAKING_BACK: Final = word_set(
     "no nein non nee não sorry pardon actually meant mean said rather plutôt bedoel meinte meine"
 )
 """Before a name that takes the place of another: "no, Gwen"."""
-PARTICLES: Final = _words(
+PARTICLES: Final = word_set(
     "van von der den de del della di da dos das do du la le zu zur zum ten ter bin bint ibn al el af y e st san"
 )
-TITLES: Final = _words(
+TITLES: Final = word_set(
     "mr mister mrs missus ms miss mx dr prof professor sir madam madame lord lady herr herrn frau monsieur mme mlle "
     "señor señora senor senora sr sra signor signora signorina sig meneer mevrouw mevr dhr senhor senhora dona don "
     "doña"
@@ -230,11 +235,11 @@ def is_unknown(word: str) -> bool:
     return len(word) > 1 and not plain and not word.endswith(_NOUN_ENDINGS)
 
 
-_GREETING: Final = frozenset().union(*(_words(_FILES[name]["grammar"]) for name in LANGUAGES[1:]))
+_GREETING: Final = frozenset().union(*(word_set(_FILES[name]["grammar"]) for name in LANGUAGES[1:]))
 _LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
 _FILLERS: Final = words_in_any("fillers")
 _FOREIGN: Final = {
-    name: (vocabulary(name).common | _words(numbers_of(name)["digits"]))
+    name: (vocabulary(name).common | word_set(numbers_of(name)["digits"]))
     - COMMON
     - PARTICLES
     - GIVEN_NAMES

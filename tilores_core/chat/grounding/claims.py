@@ -77,74 +77,60 @@ def claims(text: str, known: frozenset[str] = frozenset()) -> list[Claim]:
 
 
 def _in_words(words: Sequence[str]) -> Iterator[Claim]:
-    position, end = 0, len(words)
-    while position < end:
-        word = words[position]
-        if word.isalpha():
-            if word in MONTHS:
-                used, claim = _month_first(words, position)
-                position += used
-                if claim is not None:
-                    yield claim
-                continue
-        elif "@" in word:
+    position = 0
+    while position < len(words):
+        word, used = words[position], 1
+        made: Sequence[Claim] = ()
+        if "@" in word:
             if (address := normalise_email(word.strip(AROUND))) is not None:
-                yield Claim("email", "email", address)
-        elif _DIGIT.search(word):
-            used, claims_here = _with_digits(words, position)
-            yield from claims_here
-            position += used
-            continue
-        else:
-            bare = word.strip(AROUND)
-            if bare in MONTHS:
-                used, claim = _month_first(words, position)
-                position += used
-                if claim is not None:
-                    yield claim
-                continue
-        position += 1
+                made = (Claim("email", "email", address),)
+        elif not word.isalpha() and _DIGIT.search(word):
+            used, made = _with_digits(words, position)
+        elif word in MONTHS or word.strip(AROUND) in MONTHS:
+            used, made = _month_first(words, position)
+        yield from made
+        position += used
 
 
 # --- dates in words --------------------------------------------------------------------------------------
 
 
-def _month_first(words: Sequence[str], position: int) -> tuple[int, Claim | None]:
+def _month_first(words: Sequence[str], position: int) -> tuple[int, tuple[Claim, ...]]:
     """ "March 14, 1983", "March 1983", "March 14" from the month on; how many words it took."""
     month = MONTHS[words[position].strip(AROUND)]
     following = _after(words, position)
     if following in OF:
-        position, following = position + 1, _after(words, position + 1)
+        following = _after(words, position + 1)
         if _YEAR.fullmatch(following):
-            return 3, Claim("date", "month", f"{following}-{month:02}")
-        return 1, None
+            return 3, (Claim("date", "month", f"{following}-{month:02}"),)
+        return 1, ()
     if day := _DAY.fullmatch(following):
         year = _after(words, position + 1)
         if _YEAR.fullmatch(year):
-            return 3, _day(int(year), month, int(day[1]))
-        return 2, _month_day(month, int(day[1]))
+            return 3, (_day(int(year), month, int(day[1])),)
+        return 2, (_month_day(month, int(day[1])),)
     if _YEAR.fullmatch(following) and words[position][-1] != ".":
-        return 2, Claim("date", "month", f"{following}-{month:02}")
-    return 1, None
+        return 2, (Claim("date", "month", f"{following}-{month:02}"),)
+    return 1, ()
 
 
-def _day_first(words: Sequence[str], position: int, bare: str) -> tuple[int, Claim | None]:
-    """ "14 March 1983", "the 14th of March"; (0, None) when it is none."""
+def _day_first(words: Sequence[str], position: int, bare: str) -> tuple[int, tuple[Claim, ...]]:
+    """ "14 March 1983", "the 14th of March"; (0, ()) when it is none."""
     day = _DAY.fullmatch(bare)
     if not day:
-        return 0, None
+        return 0, ()
     at = position + 1
     if _after(words, position) in OF:
         at += 1
     month = MONTHS.get(words[at].strip(AROUND)) if at < len(words) else None
     if month is None:
-        return 0, None
+        return 0, ()
     if _after(words, at) in OF:
         at += 1
     year = _after(words, at)
     if _YEAR.fullmatch(year):
-        return at + 2 - position, _day(int(year), month, int(day[1]))
-    return at + 1 - position, _month_day(month, int(day[1]))
+        return at + 2 - position, (_day(int(year), month, int(day[1])),)
+    return at + 1 - position, (_month_day(month, int(day[1])),)
 
 
 def _day(year: int, month: int, day: int) -> Claim:
@@ -163,9 +149,9 @@ def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Cla
     word = words[position]
     bare = word.strip(AROUND)
     if len(bare) <= _LONGEST_DAY:
-        used, claim = _day_first(words, position, bare)
-        if claim is not None:
-            return used, (claim,)
+        used, dated = _day_first(words, position, bare)
+        if dated:
+            return used, dated
     if (spaced := _find_spaced(word, words, position)) is not None:
         return 2, (spaced,)
     if not _stands_alone(bare, word, words, position):

@@ -241,7 +241,7 @@ class _Reader:
         if len(digits) > 3:
             self.codes.add(digits.replace(".", ""))
 
-    def _date(self, year: str, month: str, day: str | None) -> None:
+    def _date(self, year: str, month: str, day: str | None = None) -> None:
         self.years.add(int(year))
         self.days.add(f"{year}-{month}")
         if day is not None:
@@ -272,22 +272,18 @@ class _Reader:
             at = text.find(word)
             while at >= 0:
                 for found in find_dates(TextScan(text[max(0, at - _BEFORE_MONTH) : at + _BEHIND_MONTH]), True, today):
-                    year, _, rest = found.value.partition("-")
-                    if len(found.value) == 10:
-                        self._date(year, *rest.split("-"))
-                    elif len(found.value) == 7 and not found.value.startswith("-"):
-                        self._date(year, rest, None)
+                    if len(found.value) > 6 and found.value[0] != "-":
+                        self._date(*found.value.split("-"))
                 at = text.find(word, at + 1)
 
     def word_date(self, written: str) -> None:
         has_year = written[-4:].isdigit()
         day = parse_date(written if has_year else f"{written.rstrip(',')} {_NO_YEAR}")
         if day is not None:
-            year, month, day_of_month = day.split("-")
             if has_year:
-                self._date(year, month, day_of_month)
+                self._date(*day.split("-"))
             else:
-                self.days.add(f"--{month}-{day_of_month}")
+                self.days.add(f"-{day[4:]}")
 
     def evidence(self, words: frozenset[str], ends: Iterable[date], lines: int) -> Evidence:
         by_suffix: dict[str, tuple[str, ...]] = {}
@@ -310,14 +306,8 @@ class _Reader:
 
 def _spans(days: Iterable[str], ends: list[date]) -> frozenset[int]:
     """Whole years from each of the days until each of the ends: ages, and how long something lasts."""
-    spans: set[int] = set()
-    if not ends:
-        return frozenset()
-    marks = [(end.year, f"{end.month:02}-{end.day:02}") for end in ends]
-    for day in days:
-        if len(day) == 10:  # a whole date
-            year, rest = int(day[:4]), day[5:]
-            spans.update(end - year - (rest > mark) for end, mark in marks)
+    marks = [(end.year, f"{end:%m-%d}") for end in ends]
+    spans = {end - int(day[:4]) - (day[5:] > mark) for day in days if len(day) == 10 for end, mark in marks}
     return frozenset(span for span in spans if span > SMALL)
 
 

@@ -78,7 +78,11 @@ def _small_percent(match: re.Match[str]) -> str:
 
 
 def _whole_year(match: re.Match[str]) -> str:
-    return f"{19 if int(match[1]) > _LAST_CENTURY else 20}{match[1]}"
+    return _with_century(match[1])
+
+
+def _with_century(year: str) -> str:
+    return f"{19 if int(year) > _LAST_CENTURY else 20}{year}"
 
 
 def _in_full(match: re.Match[str]) -> str:
@@ -86,6 +90,4 @@ def _in_full(match: re.Match[str]) -> str:
     day, month, mark, year = match.groups()
     if month not in MONTHS and month.lower() not in MONTHS:
         return match[0]
-    if len(year) == 2:
-        year = f"{19 if int(year) > _LAST_CENTURY else 20}{year}"
-    return f"{day} {month}{mark} {year}"
+    return f"{day} {month}{mark} {_with_century(year) if len(year) == 2 else year}"

@@ -10,7 +10,7 @@ import re
 
 from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.tokens import TextScan, split_words
-from tilores_core.chat.customer.words import COMMON, GIVEN_NAMES, NAMES_TOO, TITLES, language_of, vocabulary
+from tilores_core.chat.customer.words import COMMON, GIVEN_NAMES, NAMES_TOO, TITLES, language_of, vocabulary, word_set
 from tilores_core.contracts import Strength
 from tilores_core.identity.names import fold
 
@@ -28,11 +28,9 @@ _CUED = re.compile(
 )
 _NO_NAMES = COMMON | frozenset(("unknown", "none", "confirmed", "verified", "listed"))
 # Where every noun has a capital, two of them are no name. Words that no English sentence has.
-_GERMAN = frozenset(
-    (
-        *("und", "der", "das", "ist", "nicht", "ein", "eine", "einen", "mit", "für", "sie", "ihr", "ihre", "dem"),
-        *("wurde", "beträgt", "lautet", "auf", "zum", "zur", "vom", "bei", "wird", "haben", "sind", "keine"),
-    )
+_GERMAN = word_set(
+    "und der das ist nicht ein eine einen mit für sie ihr ihre dem wurde beträgt lautet auf zum zur vom bei wird "
+    "haben sind keine"
 )
 _BLANKS = str.maketrans({chr(c): " " for c in range(128) if not chr(c).isalpha()})
 _NOT_LETTER = re.compile(r"[\W\d_]+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tilores_core.chat.customer.words import LANGUAGES, numbers_of, phrases
+from tilores_core.chat.customer.words import LANGUAGES, numbers_of, phrases, word_set
 
 _MONTH_NAMES = (
     *("january", "february", "march", "april", "may", "june"),
@@ -56,30 +56,24 @@ ONES: Final = {
 }
 ABOVE: Final = frozenset(("over", "above", "more", "über", "mehr", "plus", "más", "più", "meer", "mais", "upwards"))
 """What says that the value is above the number behind it."""
-BELOW: Final = frozenset(
-    (
-        *("nearly", "almost", "under", "below", "less", "fewer", "up", "knapp", "fast", "unter", "weniger"),
-        *("presque", "moins", "casi", "menos", "quasi", "meno", "bijna", "minder", "quase"),
-    )
+BELOW: Final = word_set(
+    "nearly almost under below less fewer up knapp fast unter weniger presque moins casi menos quasi meno bijna "
+    "minder quase"
 )
 HEDGES: Final = (
     ABOVE
     | BELOW
-    | frozenset(
-        (
-            *("about", "around", "roughly", "approximately", "some", "circa", "ca", "rund", "etwa", "ungefähr"),
-            *("environ", "unos", "unas", "alrededor", "aproximadamente", "ongeveer", "cerca"),
-        )
+    | word_set(
+        "about around roughly approximately some circa ca rund etwa ungefähr environ unos unas alrededor "
+        "aproximadamente ongeveer cerca"
     )
 )
 THAN: Final = frozenset(("than", "de", "als", "di", "dan", "que", "to", "of"))
 """Between one of those and the number."""
 MINUS: Final = frozenset(("minus", "negative", "moins", "menos", "meno"))
-HEADS: Final = frozenset(
-    (
-        *("begins", "beginning", "starts", "starting", "prefix", "beginnt", "vorwahl", "commence", "indicatif"),
-        *("empieza", "comienza", "prefijo", "inizia", "prefisso", "begint", "netnummer", "começa"),
-    )
+HEADS: Final = word_set(
+    "begins beginning starts starting prefix beginnt vorwahl commence indicatif empieza comienza prefijo inizia "
+    "prefisso begint netnummer começa"
 )
 """Before the first characters of a number or a postcode."""
 _UNITS = (
@@ -118,14 +112,9 @@ SCALES: Final = {
     **dict.fromkeys(("miljoen", "milhão", "milhões", "mln"), 1e6),
     **dict.fromkeys(("mrd", "milliarde", "milliarden", "milliard", "milliards", "miljard"), 1e9),
 }
-ENDING: Final = frozenset(
-    {"ending", "ends", "end", "last", "digits", "in", "are", "auf", "par", "en", "em", "sind", "sont"}
-)
+ENDING: Final = word_set("ending ends end last digits in are auf par en em sind sont")
 """Words before the last digits of a number."""
-TAILS: Final = frozenset(
-    (
-        *("ending", "ends", "end", "digits", "endet", "enden", "ziffern", "stellen", "endziffern"),
-        *("chiffres", "termine", "terminant", "dígitos", "termina", "terminan", "terminado", "terminada"),
-        *("cifre", "finisce", "cijfers", "eindigt", "eindigend"),
-    )
+TAILS: Final = word_set(
+    "ending ends end digits endet enden ziffern stellen endziffern chiffres termine terminant dígitos termina "
+    "terminan terminado terminada cifre finisce cijfers eindigt eindigend"
 )
