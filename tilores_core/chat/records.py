@@ -62,15 +62,14 @@ def render(customer: Customer, *, budget: int | None = None, spectrum: str | Non
     Where records disagree, every distinct value is shown with its system and date, newest first. `budget` is in
     characters, see `shorten`.
     """
-    records = _newest_first(customer.records)
+    records = sorted(customer.records, key=lambda record: (record.updated_at or "", record.id), reverse=True)
     labels = [_label(record) for record in records]
     table = _table(records, labels)
     parts = [_header(customer, labels, table)]
-    for lines, title in _in_order(table.sections):
-        parts.append(title)
-        parts += lines
-    parts.append(_END)
-    text = "\n".join(parts)
+    for name, title in _sections():
+        if lines := table.sections[name]:
+            parts += [title, *lines]
+    text = "\n".join([*parts, _END])
     return text if budget is None else shorten(text, budget, spectrum=spectrum)
 
 
@@ -145,10 +144,6 @@ def fingerprint(customer: Customer) -> str:
     return hashlib.sha256(canonical).hexdigest()
 
 
-def _newest_first(records: tuple[Record, ...]) -> list[Record]:
-    return sorted(records, key=lambda record: (record.updated_at or "", record.id), reverse=True)
-
-
 class _Table(NamedTuple):
     """The lines by section; the fields there are; how many of them several records have; what those differ in."""
 
@@ -178,14 +173,13 @@ def _table(records: list[Record], labels: list[str]) -> _Table:
     rivals: dict[str, list[tuple[Any, str]]] = {}
     for record, label in zip(records, labels, strict=True):
         for name, value in record.fields.items():
-            known = newest.get(name)
-            if known is None:
-                if value is not None and value != "":
-                    newest[name] = value
-                    origin[name] = label
-            elif value == known:
+            if value is None or value == "":
+                continue
+            if name not in newest:
+                newest[name], origin[name] = value, label
+            elif value == newest[name]:
                 agreed[name] = agreed.get(name, 0) + 1
-            elif value is not None and value != "":
+            else:
                 rivals.setdefault(name, []).append((value, label))
     sections: dict[str, list[str]] = {name: [] for name, _ in _sections()}
     disputed: dict[str, float] = {}
@@ -213,10 +207,6 @@ def _disagreeing(text: str, label: str, rivals: list[tuple[str, str]]) -> str:
     if len(distinct) == 1:  # they differed in white space or in number type only
         return text
     return " | ".join([f"{shown} [{source}]" for shown, source in distinct.items()])
-
-
-def _in_order(sections: dict[str, list[str]]) -> list[tuple[list[str], str]]:
-    return [(sections[name], title) for name, title in _sections() if sections.get(name)]
 
 
 def _fit(

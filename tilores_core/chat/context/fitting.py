@@ -8,6 +8,7 @@ that fit, which nearly all do, are used as they were rendered once; others are s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,35 +69,33 @@ class TokenBudgets:
         return max(0, min(int(window * self._share), window - answer - taken))
 
 
+@dataclass
 class _Systems:
     """The system messages of one turn."""
 
-    def __init__(
-        self, fitting: TokenBudgets, turn: Turn, prompt: Prompt, text: str | None, tokens: int, spectrum: str
-    ) -> None:
-        self._fitting = fitting
-        self._turn = turn
-        self._prompt = prompt
-        self._text = text
-        self._tokens = tokens
-        self._spectrum = spectrum
+    budgets: TokenBudgets
+    turn: Turn
+    prompt: Prompt
+    text: str | None
+    tokens: int
+    spectrum: str
 
     def message(self, model: str) -> str:
-        return system_message(self._prompt, None if self._text is None else self._fit(model, self._text))
+        return system_message(self.prompt, None if self.text is None else self._fit(model, self.text))
 
     def _fit(self, model: str, text: str) -> str:
-        room = self._fitting.room(model, self._turn, self.taken)
-        if self._tokens <= room:
+        room = self.budgets.room(model, self.turn, self.taken)
+        if self.tokens <= room:
             return text
-        return shorten(text, room, spectrum=self._spectrum, measure=estimate_tokens)
+        return shorten(text, room, spectrum=self.spectrum, measure=estimate_tokens)
 
     @cached_property
     def taken(self) -> int:
         """What prompt, conversation and tools need."""
-        tools = self._turn.parameters.get("tools")
+        tools = self.turn.parameters.get("tools")
         return (
-            estimate_tokens(self._prompt.template)
-            + sum(map(_message_tokens, self._turn.messages))
+            estimate_tokens(self.prompt.template)
+            + sum(map(_message_tokens, self.turn.messages))
             + (estimate_tokens(orjson.dumps(tools, default=str).decode()) if tools else 0)
         )
 

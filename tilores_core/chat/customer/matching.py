@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.extraction import Reading
-from tilores_core.chat.customer.state import Candidates, State, combinations, readings
-from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers
+from tilores_core.chat.customer.state import Candidates, State, combinations, kind_of, readings
+from tilores_core.contracts import Customer, Evidence, Identifiers
 from tilores_core.identity import name_fits, normalise_name
 
 
@@ -88,8 +88,7 @@ class Matcher:
         others = tuple(customer for customer in found if customer.id not in now)
         if not others:
             return State("none", reason="unknown")
-        kind: CustomerKind = "one" if len(others) == 1 else "several"
-        return State(kind, others, "fits", pool=others, named=True)
+        return State(kind_of(others), others, "fits", pool=others, named=True)
 
     def is_ruled_out(self, customer: Customer, reading: Reading, names: Sequence[Evidence]) -> bool:
         """Whether the message denies this customer: "not Tom Fern", "not the one in Leeds"."""

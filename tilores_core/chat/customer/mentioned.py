@@ -98,12 +98,17 @@ def name_evidence(
         name = normalise_name(who.name)
         at = max(0, text.lower().find(who.name.lower()))
         shape = next((span for span in names if span.start <= at < span.end), None)
-        if _is_phrase(who.name, at, page.text, words, known_words):
+        i = next((n for n, word in enumerate(words) if word.start == at), -1)
+        before_name = words[i - 1] if i > 0 else None
+        if i >= 0 and _is_phrase(who.name, i, page.text, words, known_words):
             continue  # "the grace period"
         if shape is None and (follower := _find_extra_name(words, at + len(who.name), known_words)) is not None:
             yield Evidence(kind="name", value=f"{who.name} {follower.text}", start=at, end=follower.end)
             continue
-        if shape is None and (given := _find_given_before(words, at)) is not None:
+        given = (
+            before_name if before_name and words[i].joined and before_name.low in GIVEN_NAMES - WORDS_TOO else None
+        )
+        if shape is None and given is not None:  # "lee ann burke", where Ann Burke is known
             yield Evidence(kind="name", value=f"{given.text} {who.name}", start=given.start, end=at + len(who.name))
             continue
         if page.is_read(at):
@@ -120,6 +125,9 @@ def name_evidence(
             name, longer = longer, None  # "de vries petra", of which "vries petra" is known
         if longer is None:
             twin = shaped.pop(name, None)
+            title = (
+                before_name.low if before_name and before_name.low in TITLES else ""
+            )  # a weekday hides "Rosa Montag"
             suffix = _suffix(words, at + len(who.name))
             covered.append((at, at + len(who.name) + len(suffix)))
             spotted.add(name)
@@ -129,8 +137,8 @@ def name_evidence(
                 start=twin.start if twin else at,
                 end=twin.end if twin else at + len(who.name) + len(suffix),
                 alternatives=_with_particles(who.name, at, words),
-                title=twin.title if twin else _title_before(words, at),
-                speaker=twin.speaker if twin else _is_speaker(words, at, known_words),
+                title=twin.title if twin else title,
+                speaker=twin.speaker if twin else i > 0 and cue_before(words, i, known_words) == "speaker",
                 supplement=is_supplement(page, at),
             )
         elif _begins_with_a_verb(shaped[longer], words, name, longer):
@@ -157,16 +165,14 @@ def name_evidence(
         )
 
 
-def _is_phrase(name: str, at: int, text: str, words: Sequence[Word], known: Vocabulary) -> bool:
+def _is_phrase(name: str, i: int, text: str, words: Sequence[Word], known: Vocabulary) -> bool:
     """Whether words that are also a customer's name are not meant as one: "is the bill due", "grace period"."""
     spelling = name.split()
+    at = words[i].start
     written = text[at : at + len(name)]
     plain = [word.lower().strip(",'’") for word in spelling]
     person = plain[0] in GIVEN_NAMES or any(word in GIVEN_NAMES and word not in WORDS_TOO for word in plain)
     unknown = any(is_unknown(word) and word not in GIVEN_NAMES for word in plain)
-    i = next((n for n, word in enumerate(words) if word.start == at), None)
-    if i is None:
-        return False
     before = words[i - 1].low if i and words[i].joined else ""
     j = next((n for n in range(i, len(words)) if words[n].end >= at + len(name)), i)
     behind = words[j + 1] if j + 1 < len(words) else None
@@ -208,23 +214,6 @@ def _with_particles(name: str, at: int, words: Sequence[Word]) -> tuple[str, ...
             break
         before.insert(0, word.text)
     return (f"{' '.join(before)} {name}",) if before else ()
-
-
-def _is_speaker(words: Sequence[Word], at: int, known: Vocabulary) -> bool:
-    i = next((n for n, word in enumerate(words) if word.start == at), 0)
-    return cue_before(words, i, known) == "speaker"
-
-
-def _find_given_before(words: Sequence[Word], at: int) -> Word | None:
-    """The given name of "lee ann burke", where Ann Burke is known."""
-    i = next((n for n, word in enumerate(words) if word.start == at), 0)
-    return words[i - 1] if i and words[i].joined and words[i - 1].low in GIVEN_NAMES - WORDS_TOO else None
-
-
-def _title_before(words: Sequence[Word], at: int) -> str:
-    """ "Herr" of "Herr Rosa Montag", which a weekday's name hides."""
-    i = next((n for n, word in enumerate(words) if word.start == at), 0)
-    return words[i - 1].low if i and words[i - 1].low in TITLES else ""
 
 
 def _find_extra_name(words: Sequence[Word], end: int, known: Vocabulary) -> Word | None:

@@ -197,11 +197,9 @@ class _Names:
         return owned or follower.low not in self.vocabulary.common or follower.low in FAMILY_NAMES
 
     def _find_typed(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
-        if len(run) > 2 and run[0].initial and not is_given(run[0]) and is_given(run[1]) and not cue:
-            i, run = i + 1, run[1:]  # an imperative we do not know: "Retitle Edwina Hawthorne"
         german = self.vocabulary.language == "de"
-        if german and len(run) > 2 and not is_given(run[0]) and is_given(run[1]) and not cue:
-            i, run = i + 1, run[1:]  # "Ansprechpartner Edwina Hawthorne"
+        if len(run) > 2 and (run[0].initial or german) and not is_given(run[0]) and is_given(run[1]) and not cue:
+            i, run = i + 1, run[1:]  # "Retitle Edwina Hawthorne", "Ansprechpartner Edwina Hawthorne"
         if german and len(run) > 3 and run[1].low == "von" and not is_given(run[0]) and run[2].low not in PARTICLES:
             i, run = i + 2, run[2:]  # a noun: "Abrechnung von Edwina Hawthorne"
         counted = sum(word.low not in PARTICLES and word.low not in SUFFIX_WORDS for word in run)
@@ -327,39 +325,19 @@ class _Names:
             i, run = i + given, run[given:]
             run = run[: 2 * _MOST_WORDS]
             cue, person = (cue if given == 0 else None), True
-        return self._judge(i, run, cue, person=person)
-
-    def _judge(self, i: int, run: list[Word], cue: Cue | None, *, person: bool) -> NameSpan | None:
-        words = self.words
-        if len(run) == 1 and not (cue or person or self._may_stand_alone(i, run[0])):
-            return None
         span = self._span(i, run, cue)
-        owner = run[-1].owner
         if len(run) == 1:
             return self._single(i, run[0], span, cue, person=person)
         if span.name in PLACES:
             return None
         alone = is_alone(self.words, run, self.vocabulary)
         if cue is not None:
-            named = cue in _CUED_SURELY or (cue == "speaker" and words[i - 2].low == "name")
+            named = cue in _CUED_SURELY or (cue == "speaker" and self.words[i - 2].low == "name")
             unsure = Strength.WEAK if cue in ("customer", "switch") else Strength.FAINT
             return span._replace(strength=Strength.STRONG if named or person else unsure, alone=alone)
         if alone:
             return span._replace(strength=Strength.WEAK if person else Strength.FAINT, alone=person)
-        if owner or person:
-            return span._replace(strength=Strength.WEAK)
-        return span
-
-    def _may_stand_alone(self, i: int, word: Word) -> bool:
-        """A cheap test for what `_single` looks at."""
-        low = word.low
-        return (
-            word.owner
-            or low[-1] == "s"
-            or word.text.upper() == word.text
-            or (len(low) > 2 * SHORTEST_PART and split_given_prefix(low) is not None)
-            or stands_as_name(self.words, i, self.vocabulary)
-        )
+        return span._replace(strength=Strength.WEAK) if run[-1].owner or person else span
 
     def _single(self, i: int, word: Word, span: NameSpan, cue: Cue | None, *, person: bool) -> NameSpan | None:
         uncased = word.text.upper() == word.text  # scripts without capitals

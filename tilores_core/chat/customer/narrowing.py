@@ -12,9 +12,9 @@ from tilores_core.chat.customer.choices import is_offer, match_description, pick
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.matching import Matcher
 from tilores_core.chat.customer.said import CHOOSING, COMPARATIVES
-from tilores_core.chat.customer.state import Customers, State
+from tilores_core.chat.customer.state import Customers, State, kind_of
 from tilores_core.chat.customer.words import COMMON, alternation, cue_phrases, vocabulary, words_in_any
-from tilores_core.contracts import CustomerKind, Evidence
+from tilores_core.contracts import Evidence
 from tilores_core.spectrums import GENERAL, classify
 
 _BARE: Final = words_in_any("choosing").union(
@@ -88,8 +88,7 @@ class Narrower:
             found = tuple(match_description(found, reading.said))
         if len(found) > 1:
             found = tuple(customer for customer in found if customer.id in known) or found
-        kind: CustomerKind = "one" if len(found) == 1 else "several"
-        return State(kind, found, "fits", complete, pool=pool, named=named)
+        return State(kind_of(found), found, "fits", complete, pool=pool, named=named)
 
     def born_on_any(self, among: Customers, reading: Reading) -> Customers:
         days = [Evidence(kind="date_of_birth", value=day) for day in reading.dates]
@@ -102,13 +101,13 @@ class Narrower:
             return None
         if not left:
             return State("unnamed", reason="rejected")
-        return replace(earlier, kind="one" if len(left) == 1 else "several", customers=left)
+        return replace(earlier, kind=kind_of(left), customers=left)
 
     def keep_only(self, earlier: State, left: Customers) -> State:
         """The state before, of whose customers `left` are left."""
         if not left:
             return State("none", reason="contradiction")
-        return replace(earlier, kind="one" if len(left) == 1 else "several", customers=left)
+        return replace(earlier, kind=kind_of(left), customers=left)
 
     def reject(self, earlier: State) -> State:
         """ "Wrong person": of a longer list the rest is left."""
@@ -129,14 +128,13 @@ class Narrower:
             rest = tuple(customer for customer in earlier.pool if customer.id not in now)
             if not rest or not now:
                 return State("unnamed", reason="which")
-            kind: CustomerKind = "one" if len(rest) == 1 else "several"
-            return replace(earlier, kind=kind, customers=rest, reason="fits")
+            return replace(earlier, kind=kind_of(rest), customers=rest, reason="fits")
         chosen = pick_at(offered, choice.value, shown=shown, comparative=is_comparative(reading, choice))
         if chosen is None:
             return earlier if earlier.kind == "several" else State("unnamed", reason="which", pool=earlier.pool)
         if choice.polarity == "negated":
             left = tuple(customer for customer in offered if customer.id != chosen.id)
-            return replace(earlier, kind="one" if len(left) == 1 else "several", customers=left, pool=offered)
+            return replace(earlier, kind=kind_of(left), customers=left, pool=offered)
         return replace(
             earlier, kind="one", customers=(chosen,), pool=offered, offered=shown or earlier.offered, reason="fits"
         )
@@ -173,12 +171,10 @@ class Narrower:
             left = told
         if not earlier.customers:
             changed = len(left) < len(among) or (earlier.reason == "like_name" and bool(born))
-            kind: CustomerKind = "one" if len(left) == 1 else "several"
-            return replace(earlier, kind=kind, customers=left, outcome=None) if changed else earlier
+            return replace(earlier, kind=kind_of(left), customers=left, outcome=None) if changed else earlier
         shown = earlier.offered or (earlier.kind == "several" and is_offer(reading.asked, earlier.customers))
         pool = earlier.pool if len(earlier.pool) > 1 else among if len(among) > 1 else ()
-        kind = "one" if len(left) == 1 else "several"
-        return replace(earlier, kind=kind, customers=left, pool=pool, offered=shown, reason="fits")
+        return replace(earlier, kind=kind_of(left), customers=left, pool=pool, offered=shown, reason="fits")
 
 
 def says_nothing(reading: Reading, *, but_no: bool = False) -> bool:

@@ -25,6 +25,11 @@ name may be another person's."""
 Customers = tuple[Customer, ...]
 
 
+def kind_of(customers: Customers) -> CustomerKind:
+    """The kind of a state with these customers, of which there are some."""
+    return "one" if len(customers) == 1 else "several"
+
+
 class LookupNeeded(Exception):
     """The source must be asked for these identifiers first."""
 
