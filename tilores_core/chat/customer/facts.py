@@ -43,6 +43,7 @@ _SPELT = re.compile(
 )
 _NOT_DIGIT = re.compile(r"\D")
 _SHORTEST_PHONE: Final = 7
+_LONG: Final = 9  # digits of a number that is a phone's, though nothing says what it is
 _PRONOUNS: Final = {
     **dict.fromkeys(("he", "him", "his", "he's"), "male"),
     **dict.fromkeys(("she", "her", "hers", "she's"), "female"),
@@ -69,11 +70,9 @@ _SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
 
 def births(customer: Customer) -> frozenset[str]:
     """The dates or years of birth in the customer's traits and records."""
-    texts = [value for label, value in customer.traits.items() if _NOT_LETTER.sub("", label.lower()) in _BIRTH_FIELDS]
-    for record in customer.records:
-        texts += [
-            str(value) for name, value in record.fields.items() if _NOT_LETTER.sub("", name.lower()) in _BIRTH_FIELDS
-        ]
+    values = (customer.traits, *(record.fields for record in customer.records))
+    labelled = ((label, value) for fields in values for label, value in fields.items())
+    texts = [str(value) for label, value in labelled if _NOT_LETTER.sub("", label.lower()) in _BIRTH_FIELDS]
     days = {day for text in texts for day in (parse_date(text), parse_date(text, day_first=True)) if day}
     years = {text for text in texts if _YEAR.fullmatch(text)}
     return frozenset(days | (years - {day[:4] for day in days}))
@@ -103,11 +102,8 @@ def _texts(customer: Customer) -> Iterator[str]:
 def _strings(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _strings(inner)
-    elif isinstance(value, list):
-        for inner in value:
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
             yield from _strings(inner)
 
 
@@ -126,8 +122,6 @@ def is_ending(item: Evidence) -> bool:
 def ends_fit(customer: Customer, reading: Reading) -> bool:
     """Whether some number in the records ends as the message says."""
     said = [item.value[1:] for item in reading.evidence if is_ending(item) and item.polarity != "negated"]
-    if not said:
-        return True
     return all(any(number.endswith(ending) for number in _numbers(customer)) for ending in said)
 
 
@@ -138,11 +132,6 @@ def _numbers(customer: Customer) -> list[str]:
 def has_number(customer: Customer, digits: str) -> bool:
     """Whether the records hold this number, or one that ends with it."""
     return is_at(customer, digits) or any(number.endswith(digits) for number in _numbers(customer))
-
-
-def _is_long_number(item: Evidence) -> bool:
-    """A number beside a name, as long as phone numbers are, of which nothing says what it is."""
-    return item.kind == "customer_id" and not item.strength and item.value.isdecimal() and len(item.value) >= 9
 
 
 def spells(reading: Reading) -> bool:
@@ -157,12 +146,11 @@ def spelling_fits(customer: Customer, reading: Reading) -> bool:
     given, _, family = fold(customer.name or "").partition(" ")
     for match in _SPELT.finditer(reading.said.low):
         name = given if match["name"] == given else family or given
-        if match["end"] is not None:
-            fits = name.endswith(match["end"])
-        else:
-            letters = match["letter"] * (2 if match["how"] in _TWICE else 1)
-            fits = (letters in name) is (match["with"] in _WITH.split("|"))
-        if not fits:
+        letters = (match["letter"] or "") * (2 if match["how"] in _TWICE else 1)
+        held = (
+            name.endswith(match["end"]) if match["end"] else (letters in name) is (match["with"] in _WITH.split("|"))
+        )
+        if not held:
             return False
     return True
 
@@ -254,7 +242,8 @@ def fits_all(customer: Customer, reading: Reading) -> bool:
             return False
         if (days := unmarked_days(item)) and item.value != customer.id and days.isdisjoint(births(customer)):
             return False
-        if _is_long_number(item) and not any(number.endswith(item.value[-9:]) for number in _numbers(customer)):
+        bare = item.kind == "customer_id" and not item.strength and item.value.isdecimal()
+        if bare and len(item.value) >= _LONG and not any(n.endswith(item.value[-_LONG:]) for n in _numbers(customer)):
             return False
     return spelling_fits(customer, reading) and ends_fit(customer, reading)
 
@@ -297,21 +286,17 @@ def says(said: Said, value: str, *, after: int = -1) -> int:
 
 def denies_trait(said: Said, customer: Customer) -> bool:
     """Whether the message rules out a value of the customer's: "not the one in Leeds"."""
-    if not said.negated:
-        return False
-    return any(says(said, value) < 0 for value in customer.traits.values())
+    return bool(said.negated) and any(says(said, value) < 0 for value in customer.traits.values())
 
 
 def sex_meant(reading: Reading) -> str | None:
     """The sex that the pronouns of an English message all have."""
     if reading.language != "en":
-        said = reading.said.words
+        said, known = reading.said.words, _HIS
         if said and said[0] in CONNECTING:
             said = said[1:]  # "und er?"
-            known = _FOREIGN_PRONOUNS if len(said) < 3 else {}
-        else:
-            known = {}
-        return (known | _HIS).get(said[0]) if said else None
+            known = _FOREIGN_PRONOUNS | _HIS if len(said) < 3 else _HIS
+        return known.get(said[0]) if said else None
     words = reading.said.keywords & _SEXED
     if not words:
         return None

@@ -102,9 +102,7 @@ def _rules() -> str:
 
 
 class CustomerFinder:
-    """Finds the customer of a question.
-
-    `region` (ISO 3166) and `day_first` are those of a `Locale`. `extractor`, with its
+    """Finds the customer of a question. `region` (ISO 3166) and `day_first` are those of a `Locale`. `extractor`, with its
     registered name, reads the messages instead of the built-in extraction; its result passes the same rule.
     """
 
@@ -186,8 +184,7 @@ class CustomerFinder:
         """Which customer the question is about: `customer_id` when given, else the one that the user's messages name.
 
         `spectrum` is that of the question; `begun` is from `read`, for one call; `renew` asks the source for what it
-        is known not to have, too. Raises what the source raises
-        (`SourceError`).
+        is known not to have, too. Raises what the source raises (`SourceError`).
         """
         if customer_id is not None:
             customer = await self._source.get(customer_id)
@@ -234,15 +231,12 @@ class CustomerFinder:
         if not said:
             return False
         reading = self._read(*said[-1])
-        asked = [
-            item for item in reading.found if item.kind in ("name", "customer_id") and _is_subject(item, reading)
-        ]
-        known: frozenset[str] | None = None
+        asked = [e for e in reading.found if e.kind in ("name", "customer_id") and _is_subject(e, reading)]
+        known = frozenset(_WORD.findall(fold(f"{customer.id} {records}"))) if asked else frozenset()
         for item in asked:
             values = (item.value, *item.alternatives)
             if item.kind == "name" and customer.name and any(name_fits(value, [customer.name]) for value in values):
                 return False
-            known = known or frozenset(_WORD.findall(fold(f"{customer.id} {records}")))
             if any(known.issuperset(_WORD.findall(fold(value))) for value in values):
                 return False
         return bool(asked)

@@ -38,6 +38,7 @@ _LAST_NAME: Final = re.compile(
 _FIRST_PARTS: Final = keywords(entry.split()[0] for entry in all_phrases("first_name"))
 _BORN: Final = frozenset(phrase.split()[0] for phrase in all_phrases("born"))
 _SUFFIXES: Final = GENERATIONS.keys() - {"second", "third", "fourth", "elder", "younger"}
+_ONLY_GIVEN: Final = GIVEN_NAMES - WORDS_TOO
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
 
 
@@ -99,17 +100,14 @@ def name_evidence(
         at = max(0, text.lower().find(who.name.lower()))
         shape = next((span for span in names if span.start <= at < span.end), None)
         i = next((n for n, word in enumerate(words) if word.start == at), -1)
-        before_name = words[i - 1] if i > 0 else None
+        first = words[i - 1] if i > 0 else None
         if i >= 0 and _is_phrase(who.name, i, page.text, words, known_words):
             continue  # "the grace period"
         if shape is None and (follower := _find_extra_name(words, at + len(who.name), known_words)) is not None:
             yield Evidence(kind="name", value=f"{who.name} {follower.text}", start=at, end=follower.end)
             continue
-        given = (
-            before_name if before_name and words[i].joined and before_name.low in GIVEN_NAMES - WORDS_TOO else None
-        )
-        if shape is None and given is not None:  # "lee ann burke", where Ann Burke is known
-            yield Evidence(kind="name", value=f"{given.text} {who.name}", start=given.start, end=at + len(who.name))
+        if shape is None and first is not None and words[i].joined and first.low in _ONLY_GIVEN:  # "lee ann burke"
+            yield Evidence(kind="name", value=f"{first.text} {who.name}", start=first.start, end=at + len(who.name))
             continue
         if page.is_read(at):
             continue  # inside an address
@@ -125,9 +123,7 @@ def name_evidence(
             name, longer = longer, None  # "de vries petra", of which "vries petra" is known
         if longer is None:
             twin = shaped.pop(name, None)
-            title = (
-                before_name.low if before_name and before_name.low in TITLES else ""
-            )  # a weekday hides "Rosa Montag"
+            title = first.low if first and first.low in TITLES else ""  # "Herr Rosa Montag", hidden by a weekday
             suffix = _suffix(words, at + len(who.name))
             covered.append((at, at + len(who.name) + len(suffix)))
             spotted.add(name)

@@ -221,12 +221,11 @@ class Resolver:
                 found.append(item)
                 continue
             tried += 1
-            fits = self._borne_out.get(id(item))
-            if fits is None and (tried > _MOST_NAMES or len(self._borne_out) >= _MOST_FAINT):
-                break
-            if fits is None:
-                fits = self._borne_out[id(item)] = bool(self._match.fitting([item], (), None)[0])
-            if fits:
+            if id(item) not in self._borne_out:
+                if tried > _MOST_NAMES or len(self._borne_out) >= _MOST_FAINT:
+                    break
+                self._borne_out[id(item)] = bool(self._match.fitting([item], (), None)[0])
+            if self._borne_out[id(item)]:
                 found.append(item)
         return found
 
@@ -293,11 +292,8 @@ class Resolver:
             among = earlier.customers if len(earlier.customers) > 1 else earlier.pool
             if among and all(facts.is_trait(among, without_particles(name.value)) for name in names):
                 return None  # the answer to "which one?"
-        if any(item.strength is Strength.STRONG or item.kind != "name" for item in given):
-            return State("none", reason="unknown")
-        if reading.alone or reading.born or any(item.polarity == "corrected" for item in given):
-            return State("none", reason="unknown")
-        if self._spectrum(i) != GENERAL:
+        sure = any(e.strength is Strength.STRONG or e.kind != "name" or e.polarity == "corrected" for e in given)
+        if sure or reading.alone or reading.born or self._spectrum(i) != GENERAL:
             return State("none", reason="unknown")
         if reading.said.is_famous():
             return self.after(i - 1)

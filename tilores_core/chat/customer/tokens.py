@@ -140,13 +140,11 @@ class TextScan:
 
     def is_announced(self, start: int, pattern: re.Pattern[str], beginnings: frozenset[str]) -> bool:
         """Whether `pattern`, which begins with one of the keywords, ends right before `start`."""
-        if beginnings.isdisjoint(self.keywords):
-            return False
-        for word in self.keywords & beginnings:
-            for begin in self._places_of(word, max(0, start - _CUE_REACH), start):
-                if pattern.match(self.left, begin, start):
-                    return True
-        return False
+        return not beginnings.isdisjoint(self.keywords) and any(
+            pattern.match(self.left, begin, start)
+            for word in self.keywords & beginnings
+            for begin in self._places_of(word, max(0, start - _CUE_REACH), start)
+        )
 
     def starts_of(self, words: frozenset[str]) -> list[int]:
         """Where the words begin, in order. `words`: keywords of any text."""

@@ -120,16 +120,12 @@ class Evidence:
                 return claim.value in self.spans or _has_number(self.numbers, claim)
             case "time":
                 return claim.text in self.times
-            case "day":
+            case "day" | "month_day" | "month":
                 return any(day in self.days for day in claim.text.split("|"))
-            case "month_day" | "month":
-                return claim.text in self.days
             case "email":
                 return claim.text in self.emails
-            case "code":
-                return claim.text in self.codes
-            case "digits":
-                return claim.text in self.codes or self._has_digits(claim.text)
+            case "code" | "digits":
+                return claim.text in self.codes or (claim.shape == "digits" and self._has_digits(claim.text))
             case "head":
                 return any(claim.text in code[:_HEAD] for code in self.codes)
             case "tail":
@@ -140,11 +136,8 @@ class Evidence:
     def _has_digits(self, digits: str) -> bool:
         """Equal but for a country code or the zero that stands for it."""
         bare = digits.lstrip("0")
-        for known in (self.digits or {}).get(digits[-_SUFFIX:], ()):
-            other = known.lstrip("0")
-            if bare.endswith(other) or other.endswith(bare):
-                return True
-        return False
+        others = [known.lstrip("0") for known in (self.digits or {}).get(digits[-_SUFFIX:], ())]
+        return any(bare.endswith(other) or other.endswith(bare) for other in others)
 
 
 def _has_number(
