@@ -147,10 +147,8 @@ def spelling_fits(customer: Customer, reading: Reading) -> bool:
     for match in _SPELT.finditer(reading.said.low):
         name = given if match["name"] == given else family or given
         letters = (match["letter"] or "") * (2 if match["how"] in _TWICE else 1)
-        held = (
-            name.endswith(match["end"]) if match["end"] else (letters in name) is (match["with"] in _WITH.split("|"))
-        )
-        if not held:
+        spelt = (letters in name) is (match["with"] in _WITH.split("|"))
+        if not (name.endswith(match["end"]) if match["end"] else spelt):
             return False
     return True
 

@@ -102,8 +102,10 @@ def _rules() -> str:
 
 
 class CustomerFinder:
-    """Finds the customer of a question. `region` (ISO 3166) and `day_first` are those of a `Locale`. `extractor`, with its
-    registered name, reads the messages instead of the built-in extraction; its result passes the same rule.
+    """Finds the customer of a question.
+
+    `region` (ISO 3166) and `day_first` are those of a `Locale`. `extractor`, with its registered name, reads the
+    messages instead of the built-in extraction; its result passes the same rule.
     """
 
     def __init__(
@@ -232,11 +234,12 @@ class CustomerFinder:
             return False
         reading = self._read(*said[-1])
         asked = [e for e in reading.found if e.kind in ("name", "customer_id") and _is_subject(e, reading)]
-        known = frozenset(_WORD.findall(fold(f"{customer.id} {records}"))) if asked else frozenset()
+        known: frozenset[str] = frozenset()
         for item in asked:
             values = (item.value, *item.alternatives)
             if item.kind == "name" and customer.name and any(name_fits(value, [customer.name]) for value in values):
                 return False
+            known = known or frozenset(_WORD.findall(fold(f"{customer.id} {records}")))
             if any(known.issuperset(_WORD.findall(fold(value))) for value in values):
                 return False
         return bool(asked)

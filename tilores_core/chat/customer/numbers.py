@@ -70,7 +70,6 @@ class _Numbers(NamedTuple):
     day_words: frozenset[str]
     of: frozenset[str]
     language: str
-    month_ordinals: bool  # the months are said as numbers, too
 
 
 @lru_cache(maxsize=len(LANGUAGES))
@@ -93,7 +92,6 @@ def _numbers(language: str) -> _Numbers:
         day_words=frozenset(word for entry in phrases(data["days"]) for word in entry.replace("-", " ").split()),
         of=frozenset(data["of"].split()),
         language=language,
-        month_ordinals=language == "de",
     )
 
 
@@ -224,7 +222,7 @@ def _day(text: str, tokens: Sequence[Token], i: int, numbers: _Numbers) -> tuple
         if value is None:
             continue
         after = i + used
-        dated = numbers.month_ordinals or (
+        dated = numbers.language == "de" or (  # which says the months as numbers, too
             after + 1 < len(tokens) and _role(tokens[after + 1][2], numbers.language) in ("number", "join")
         )
         if dated and after < len(tokens) and (month := numbers.days.get(tokens[after][2])) and month <= 12:
