@@ -82,13 +82,7 @@ def shorten(text: str, budget: int, *, spectrum: str | None = None, measure: Cal
     """
     if measure(text) <= budget:
         return text
-    header, *body, end = text.split("\n")
-    sections: list[tuple[str, list[str]]] = []
-    for line in body:
-        if line.startswith("["):  # no field's name begins so
-            sections.append((line, []))
-        else:
-            sections[-1][1].append(line)
+    header, sections, end = _parse(text)
     total = sum(len(lines) for _, lines in sections)
     note = _note(total, total, [(title, len(lines)) for title, lines in sections])
     in_detail = measure(note) * _NOTE_SHARE <= budget
@@ -105,18 +99,23 @@ def shorten(text: str, budget: int, *, spectrum: str | None = None, measure: Cal
 
 def section(text: str, spectrum: str) -> str:
     """What `render` made, with the fields of one spectrum alone; the last line says so when there are others."""
-    header, *body, end = text.split("\n")
+    header, sections, end = _parse(text)
     wanted = dict(_sections())[spectrum]
-    kept: list[str] = []
-    inside = False
+    rest = sum(1 + len(lines) for title, lines in sections if title != wanted)
+    note = [f"(left out as only {wanted} was asked for: {rest} lines)"] if rest else []
+    return "\n".join([header, wanted, *dict(sections).get(wanted, ()), *note, end])
+
+
+def _parse(text: str) -> tuple[str, list[tuple[str, list[str]]], str]:
+    """The first line of what `render` made, the titles of its sections with their lines, and the last line."""
+    header, *body, end = text.split("\n")
+    sections: list[tuple[str, list[str]]] = []
     for line in body:
         if line.startswith("["):  # no field's name begins so
-            inside = line == wanted
-        if inside:
-            kept.append(line)
-    rest = len(body) - len(kept)
-    note = [f"(left out as only {wanted} was asked for: {rest} lines)"] if rest else []
-    return "\n".join([header, *(kept or [wanted]), *note, end])
+            sections.append((line, []))
+        else:
+            sections[-1][1].append(line)
+    return header, sections, end
 
 
 def mark_weak(text: str) -> str:

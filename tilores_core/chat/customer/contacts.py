@@ -25,7 +25,6 @@ from tilores_core.identity.mentions import BEFORE_NUMBER
 
 MOST: Final = 8  # of a kind, per text
 _EMAIL = re.compile(r"(?<![\w.+\-])\w[\w.+\-'’%&/=]{0,63}@(?:[\w\-]{1,63}\.){1,8}[^\W\d_]{2,63}(?![\w@])")
-_BEFORE_LOCAL: Final = " \n<(,;:|"
 _SPOKEN_EMAIL = re.compile(
     r"(?<!\w)[a-z0-9]{1,40}(?:[ ](?:dot|underscore|dash)[ ][a-z0-9]{1,40}){0,4}[ ]at[ ][a-z0-9]{1,40}"
     r"(?:[ ]dot[ ][a-z0-9]{1,40}){0,2}[ ]dot[ ](?:com|net|org|de|uk|io|eu|example|test)(?!\w)",
@@ -116,7 +115,7 @@ def find_emails(page: TextScan) -> list[Contact]:
     """Addresses, also as they are said ("edwina dot h at example dot com"); faint when mail is sent there."""
     if "@" not in page.left and _DOT.isdisjoint(page.keywords):
         return []
-    typed = _typed_emails(page.left)
+    typed = first_of(_EMAIL, page.left) if "@" in page.left else []
     spoken = first_of(_SPOKEN_EMAIL, page.left) if not _DOT.isdisjoint(page.keywords) and "at" in page.words else []
     found = []
     for match in (*typed, *spoken):
@@ -134,17 +133,6 @@ def find_emails(page: TextScan) -> list[Contact]:
             sender = _SENDER.search(page.text, 0, match.start()) is not None
             found.append(Contact("email", address, *match.span(), strength, supplement=supplement, speaker=sender))
             page.blank(*match.span())
-    return found
-
-
-def _typed_emails(text: str) -> list[re.Match[str]]:
-    found: list[re.Match[str]] = []
-    at = text.find("@")
-    while at >= 0 and len(found) < MOST:
-        begin = max([text.rfind(mark, max(0, at - 64), at) for mark in _BEFORE_LOCAL]) + 1
-        if (match := _EMAIL.search(text, max(begin, at - 64))) and match.start() < at < match.end():
-            found.append(match)
-        at = text.find("@", at + 1)
     return found
 
 

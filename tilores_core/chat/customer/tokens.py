@@ -120,23 +120,11 @@ class TextScan:
 
     def whole_words(self, *, elided: bool) -> list[Token]:
         """Words that may have digits and apostrophes in them; with `elided` French and Italian articles are apart."""
-        low = self.low
-        if "'" not in low and "’" not in low:
-            return self._with_digits_joined() if self.numeric else self.runs
-        pattern = _ELIDED_TOO if elided else _WITH_DIGITS
-        return [(*match.span(), match[0]) for match in pattern.finditer(self.low.replace("’", "'"))]
-
-    def _with_digits_joined(self) -> list[Token]:
-        """The runs, those with nothing between them as one word."""
-        joined: list[Token] = []
-        reached = -1
-        for run in self.runs:
-            if run[0] == reached:
-                begin, _, word = joined.pop()
-                run = (begin, run[1], word + run[2])
-            joined.append(run)
-            reached = run[1]
-        return joined
+        low = self.low.replace("’", "'")
+        if not self.numeric and "'" not in low:
+            return self.runs
+        pattern = _ELIDED_TOO if elided and "'" in low else _WITH_DIGITS
+        return [(*match.span(), match[0]) for match in pattern.finditer(low)]
 
     def is_announced(self, start: int, pattern: re.Pattern[str], beginnings: frozenset[str]) -> bool:
         """Whether `pattern`, which begins with one of the keywords, ends right before `start`."""
