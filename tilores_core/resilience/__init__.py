@@ -9,5 +9,9 @@ from tilores_core.resilience.lease import (
     lead as lead,
 )
 from tilores_core.resilience.priority import Budget as Budget, Priority as Priority
-from tilores_core.resilience.tasks import cancel_tasks as cancel_tasks, wait_for_event as wait_for_event
+from tilores_core.resilience.tasks import (
+    cancel_tasks as cancel_tasks,
+    current_task as current_task,
+    wait_for_event as wait_for_event,
+)
 from tilores_core.resilience.time_limit import TimeLimit as TimeLimit

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from tilores_core.errors import OverloadedError
 from tilores_core.resilience.priority import Budget
+from tilores_core.resilience.tasks import current_task
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -43,7 +44,7 @@ class InFlightCall(Generic[T, P]):
         self._timer: asyncio.TimerHandle | None = None
         self._on_close: Callable[[InFlightCall[T, P]], None] | None = on_close
         self._on_end = on_end
-        self._loop = asyncio.get_running_loop()
+        self._loop = current_task().get_loop()
         self._task: asyncio.Task[T] = self._loop.create_task(self._run(work))
         self._task.add_done_callback(self._on_done)
 

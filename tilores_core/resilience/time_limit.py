@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
+from tilores_core.resilience.tasks import current_task
+
 
 class TimeLimit:
     """`asyncio.timeout` for what every request passes several times: without coroutines of its own it costs a third.
@@ -24,10 +26,7 @@ class TimeLimit:
         self._expired = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a time limit needs a task")
-        self._task = task
+        self._task = task = current_task()
         self._cancelling = task.cancelling()
         self._handle = task.get_loop().call_later(self._seconds, self._expire)
 

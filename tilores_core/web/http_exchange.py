@@ -14,6 +14,7 @@ import orjson
 
 from tilores_core.contracts import DEFAULT_CALLER, Caller, Turn
 from tilores_core.errors import InvalidRequestError, PayloadTooLargeError, UnsupportedEncodingError
+from tilores_core.resilience import current_task
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -136,9 +137,7 @@ class HttpExchange:
         """Do the work; stop it when the client goes (`ClientGoneError`). The work keeps its deadline itself."""
         # The work runs in the current task, since creating another costs more than most work does. The task that
         # watches for a disconnect is created only when the work takes a while.
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("the work of a request needs a task")
+        task = current_task()
         loop = task.get_loop()
         gone: asyncio.Task[None] | None = None
         stopped = False

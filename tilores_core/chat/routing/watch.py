@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Literal
 
 from tilores_core.chat.routing.budget import Budget
+from tilores_core.resilience import current_task
 
 Reason = Literal["silent", "stalled", "late"]
 
@@ -56,10 +57,7 @@ class Watch:
         self._handle: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Watch:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a watch needs a task")
-        self._task = task
+        self._task = task = current_task()
         self._cancelling = task.cancelling()
         self._loop = task.get_loop()
         self._arm(self.first)
