@@ -26,6 +26,7 @@ def parsed(*chunks: bytes) -> list[tuple[bytes, bytes]]:
         (b"event: ping\ndata: \n\ndata:\n\ndata\n\ndata: one\n\n", [(b"", b"one")]),
         (b"event: error\ndata: {}\n\ndata: one\n\n", [(b"error", b"{}"), (b"", b"one")]),
         (b'data: {"a":\ndata: 1}\n\n', [(b"", b'{"a":\n1}')]),
+        (b'data: {"a":1}\ndata:{"a":2}\ndata: [DONE]\n\n', [(b"", b'{"a":1}'), (b"", b'{"a":2}'), (b"", b"[DONE]")]),
         (b"data: a\xc2\x85b\xe2\x80\xa8c\n\n", [(b"", b"a\xc2\x85b\xe2\x80\xa8c")]),
         (b"data: half an event\n", []),
         (b"nonsense\nfield: value\n\ndata: one\n\n", [(b"", b"one")]),

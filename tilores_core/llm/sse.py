@@ -12,13 +12,15 @@ LONGEST_EVENT: Final = 8 * 1024 * 1024
 
 
 BOM: Final = b"\xef\xbb\xbf"
+_NEXT: Final = (b"data: {", b"data:{", b"data: [DONE]", b"data:[DONE]")
 
 
 class EventParser:
     """Feed bytes as they arrive, get (event type, data) of each complete event.
 
     Lines end with LF, CRLF or CR; several `data` lines are joined by LF; comments, `id`, `retry` and events without
-    data are skipped. `rest` gives an event whose closing blank line never came, as some servers leave it out.
+    data are skipped. Some servers leave blank lines out: a `data` line that begins an object behind one that ends one
+    begins an event, and `rest` gives an event whose closing blank line never came.
     """
 
     def __init__(self) -> None:
@@ -41,6 +43,8 @@ class EventParser:
         for line in lines:
             line = line.rstrip(b"\r\n")
             if line:
+                if self._data and self._data[-1].endswith(b"}") and line.startswith(_NEXT):
+                    yield self._event()
                 self._field(line)
             elif self._data:
                 yield self._event()
