@@ -64,11 +64,10 @@ class BatchPlan:
 
 
 class Batch:
-    """One run. `totals` may be looked at while it runs."""
+    """One run. `totals` may be looked at while it runs. `backend`: processes the lines that are not cached in this
+    process; by default this event loop does."""
 
     def __init__(self, plan: BatchPlan, processor: Processor, *, backend: ExecutorBackend | None = None) -> None:
-        """Prepare a run. `backend`: processes the lines that are not cached in this process; by default this event
-        loop does."""
         self.totals = Totals()
         """Of the lines in the output: so two runs of one batch, the first of which ends late, count none twice."""
         self.taken_up = Totals()

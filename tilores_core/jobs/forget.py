@@ -29,18 +29,11 @@ def check_customer_id(customer_id: str) -> None:
 async def forget_everywhere(
     cache: TieredCache, folder: JobFolder, store: LazyStore, host: PluginHost, customer_id: str
 ) -> dict[str, Any]:
-    """Remove the customer; what was removed, and what cannot be reached from here. Repeating it is harmless.
+    """Remove the customer, whose id is as the source has it. Repeating it is harmless.
 
-    Args:
-        cache: its tiers are cleared of the customer, and other replicas do the same.
-        folder: of the batches. Those that still run are left as they are and reported.
-        store: its questions from live traffic.
-        host: what the server uses.
-        customer_id: as the source has it.
-
-    Returns:
-        `removed`: entries of the cache by namespace, lines of batch results, inputs of batches, and questions of live
-        traffic. `not_reached`: objects with `where` and `reason`.
+    `removed`: entries of the cache by namespace, which other replicas remove too, lines of batch results, inputs of
+    batches, and questions of live traffic. `not_reached`: objects with `where` and `reason`, as of batches that
+    still run, which are left as they are.
     """
     check_customer_id(customer_id)
     config = host.config

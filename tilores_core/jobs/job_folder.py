@@ -89,11 +89,8 @@ class JobFolder:
             raise
 
     def forget(self, customer_id: str) -> tuple[int, int, list[str]]:
-        """Remove a customer's lines from the results of ended jobs, and the inputs that name the customer.
-
-        Returns:
-            How many lines and inputs were removed, and the ids of the jobs that have not ended and hold the customer.
-        """
+        """Remove a customer's lines from the results of ended jobs, and the inputs that name the customer; how many
+        of both, and the ids of the jobs that have not ended and hold the customer."""
         lines = inputs = 0
         running = []
         for folder in self._jobs():

@@ -56,13 +56,14 @@ Start = Callable[["Job"], Awaitable[Run]]
 
 
 class JobRunner:
-    """Runs the jobs of the given kinds: one batch and up to `MOST_RUNS` pre-warmings at a time. One per process."""
+    """Runs the jobs of the given kinds: one batch and up to `MOST_RUNS` pre-warmings at a time. One per process.
+
+    `start`: by kind, prepares a run. `keep_seconds`: how long the files of an ended job are kept.
+    """
 
     def __init__(
         self, *, store: LazyStore, folder: JobFolder, start: Mapping[Kind, Start], keep_seconds: float
     ) -> None:
-        """Prepare to run jobs. `start`: by kind, prepares a run. `keep_seconds`: how long the files of an ended
-        job are kept."""
         self._store = store
         self._folder = folder
         self._start = start

@@ -44,7 +44,6 @@ class KeyRing:
         tables: Mapping[str, KeyTable],
         failures: FailedAuthentication,
     ) -> None:
-        """Prepare to check keys."""
         self._failures = failures
         self._salt = secrets.token_bytes(32)
         self._fix = (
@@ -91,11 +90,12 @@ class KeyRing:
 
 
 class Authenticator:
-    """Chat keys and admin keys, apart: neither kind is accepted for the other. There is always an admin key."""
+    """Chat keys and admin keys, apart: neither kind is accepted for the other. There is always an admin key.
+
+    `folder`: where the processes of a server keep what they share; None for a server of one process.
+    """
 
     def __init__(self, environment: Environment, config: Config, folder: Path | None) -> None:
-        """Read the keys of a server. `folder`: where the processes of a server keep what they share; None for a
-        server of one process."""
         failures = FailedAuthentication(config.chat.failed_authentications, folder)
         self.chat = KeyRing("chat", environment.api_keys, config.keys, failures)
         self.admin = KeyRing("admin", environment.admin_keys, {}, failures)

@@ -25,12 +25,9 @@ _MOST_KNOWN_PEERS: Final = 10_000
 
 
 class RateLimit:
-    """So many requests in a time for each key, such as `600/minute`.
+    """So many requests in a time for each key, such as `600/minute`: the notation of `limits`.
 
-    Args:
-        limit: in the notation of `limits`.
-        name: of the file of counters.
-        folder: which all processes of the server share; None for a server of one process.
+    `name`: of the file of counters in `folder`, which all processes of the server share; None for one process.
     """
 
     def __init__(self, limit: str, name: str, folder: Path | None) -> None:

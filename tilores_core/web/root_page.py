@@ -29,14 +29,8 @@ HEADERS: Final[Mapping[str, str]] = {
 
 
 def root_page(scope: Mapping[str, Any], *, status: str, host: PluginHost, needs_key: bool) -> str:
-    """The page as HTML.
-
-    Args:
-        scope: of the request; the examples use the address that it was made to.
-        status: of `/health/detailed`, or `not ready`.
-        host: what it uses, and what its plugins declare of themselves.
-        needs_key: whether chat needs a key.
-    """
+    """The page as HTML. `scope`: of the request, to whose address the examples go. `status`: of `/health/detailed`,
+    or `not ready`. `needs_key`: whether chat needs a key."""
     use, customers = host.config.use, host.customers
     example = customers.example if customers is not None else ""
     hint = "" if example else "<p>Put the name of one of your customers in place of Jane Doe.</p>"

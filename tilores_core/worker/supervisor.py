@@ -27,14 +27,13 @@ _HEALTHY_SECONDS: Final = 60.0
 class WorkerSupervisor:
     """Starts the worker process, and restarts it with back-off.
 
-    `start` once the server is ready; `end` when it begins to end; `close` when it has ended.
+    `start` once the server is ready; `end` when it begins to end; `close` when it has ended. `variables`: the
+    environment of the worker; `delay`: seconds to wait before its first start.
 
     The worker watches a pipe that only this process holds, so it ends also when this process is killed.
     """
 
     def __init__(self, variables: Mapping[str, str], data_dir: Path, *, delay: float = 0.0) -> None:
-        """Prepare to start a worker. `variables`: the environment of the worker. `data_dir`: its data folder.
-        `delay`: seconds to wait before the first start."""
         self._variables = {**variables, SUPERVISED: "1"}
         self._data_dir = data_dir
         self._announced: Path | None = None

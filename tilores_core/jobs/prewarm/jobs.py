@@ -29,13 +29,12 @@ class PrewarmJobs:
     """What `/admin/prewarm` asks. All methods raise `StoreError`.
 
     The worker process goes through lists, as it shares a cache tier with this process. Without a shared tier only
-    this process can fill its memory, and then goes through the lists itself.
+    this process can fill its memory, and then goes through the lists itself: `sync` is None.
     """
 
     def __init__(
         self, prewarming: Prewarming, *, store: LazyStore, folder: JobFolder, sync: EntrySync | None
     ) -> None:
-        """Prepare to warm. `sync`: None when this process goes through the lists itself."""
         self.prewarming = prewarming
         self._store = store
         self._folder = folder

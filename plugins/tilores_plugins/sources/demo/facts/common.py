@@ -30,13 +30,13 @@ def days_ago(days: int) -> date:
     return AS_OF - timedelta(days=days)
 
 
-def years_between(first: date, last: date) -> int:
-    """Whole years, as in an age."""
-    return last.year - first.year - ((last.month, last.day) < (first.month, first.day))
+def whole_years_since(day: date) -> int:
+    """As in an age."""
+    return AS_OF.year - day.year - ((AS_OF.month, AS_OF.day) < (day.month, day.day))
 
 
-def year_fraction(first: date, last: date) -> float:
-    return round((last - first).days / 365.25, 1)
+def years_since(day: date) -> float:
+    return round((AS_OF - day).days / 365.25, 1)
 
 
 def digits(dice: Dice, count: int) -> str:

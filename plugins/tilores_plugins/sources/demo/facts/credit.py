@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from tilores_plugins.sources.demo.dice import Dice
-from tilores_plugins.sources.demo.facts.common import Facts, add_months, days_ago, year_fraction
+from tilores_plugins.sources.demo.facts.common import Facts, add_months, days_ago, years_since
 from tilores_plugins.sources.demo.people import AS_OF, Person
 
 _BANDS = ((580, "poor"), (670, "fair"), (740, "good"), (800, "very good"), (851, "exceptional"))
@@ -103,7 +103,7 @@ def _totals(cards: Facts, loans: Facts, income: float) -> Facts:
 
 def _accounts(dice: Dice, person: Person, loans: Facts) -> Facts:
     oldest = dice.day(person.since, days_ago(150))
-    age = year_fraction(oldest, AS_OF)
+    age = years_since(oldest)
     open_loans = sum(1 for name in _INSTALMENT_LOANS if loans.get(name))
     hard = dice.pick_weighted({"0": 50, "1": 27, "2": 15, "4": 8})
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tilores_plugins.sources.demo.dice import Dice
-from tilores_plugins.sources.demo.facts.common import COUNTRIES, Facts, days_ago, year_fraction
+from tilores_plugins.sources.demo.facts.common import COUNTRIES, Facts, days_ago, years_since
 from tilores_plugins.sources.demo.people import AS_OF, Person
 
 _TRAVEL = ("Portugal", "Italy", "Japan", "Mexico", "Iceland", "Greece", "Morocco")
@@ -34,7 +34,7 @@ def _home(dice: Dice, person: Person, country: str, known: Facts) -> Facts:
         "longitude": person.place.lon,
         "timezone": person.place.timezone,
         "address_since": person.moved_in.isoformat(),
-        "address_years": year_fraction(person.moved_in, AS_OF),
+        "address_years": years_since(person.moved_in),
         "address_verified": dice.chance(0.85),
         "address_type": "flat" if kind == "flat" else "house",
         "residence_status": "owner" if owner else dice.pick(("tenant", "tenant", "with family")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from tilores_plugins.sources.demo.dice import Dice
-from tilores_plugins.sources.demo.facts.common import COUNTRIES, Facts, days_ago, digits, years_between
+from tilores_plugins.sources.demo.facts.common import COUNTRIES, Facts, days_ago, digits, whole_years_since
 from tilores_plugins.sources.demo.people import AS_OF, Person
 
 _JOBS = (
@@ -27,7 +27,7 @@ _TIERS = ((45_000, "Standard"), (70_000, "Silver"), (100_000, "Gold"))
 
 
 def facts(dice: Dice, person: Person, known: Facts) -> Facts:
-    age = years_between(person.born, AS_OF)
+    age = whole_years_since(person.born)
     return {
         **_identity(dice, person, age),
         **_work(dice, person, age),

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from tilores_plugins.sources.demo.dice import Dice
-from tilores_plugins.sources.demo.facts.common import Facts, add_months, days_ago, trend, year_fraction
+from tilores_plugins.sources.demo.facts.common import Facts, add_months, days_ago, trend, years_since
 from tilores_plugins.sources.demo.people import AS_OF, Person
 
 _MONTHS = ("March", "July", "August", "November", "December")
@@ -35,7 +35,7 @@ def _tenure(dice: Dice, person: Person) -> Facts:
     anniversary = this_year if this_year > AS_OF else this_year.replace(year=AS_OF.year + 1)
     return {
         "customer_since": person.since.isoformat(),
-        "tenure_years": year_fraction(person.since, AS_OF),
+        "tenure_years": years_since(person.since),
         "first_account_opened_on": person.since.isoformat(),
         "last_account_opened_on": newest.isoformat(),
         "last_product_purchased": dice.pick(_PRODUCTS),
@@ -111,7 +111,7 @@ def _trends(dice: Dice, known: Facts) -> Facts:
 
 
 def _stage(dice: Dice, person: Person, known: Facts) -> Facts:
-    years = year_fraction(person.since, AS_OF)
+    years = years_since(person.since)
     stage = "new" if years < 1 else "growing" if years < 5 else "established"
     since = person.since if years < 1 else add_months(person.since, 12 if years < 5 else 60)
     engagement = min(100, known["transactions_30d"] + dice.between(5, 30))
