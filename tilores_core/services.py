@@ -111,7 +111,6 @@ def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, *
 
 
 def job_folder(environment: Environment) -> JobFolder:
-    """Where the files of jobs are."""
     return JobFolder(environment.data_dir / "batch")
 
 

@@ -35,7 +35,6 @@ async def check(
 
 
 def format_report(report: SourceReport) -> list[str]:
-    """The report in lines."""
     lines = [f"{report.records} rows of {report.customers} customers, {report.left_out} rows left out"]
     lines += [f"  {fact}" for fact in report.facts]
     lines += [f"left out: {problem}" for problem in report.problems]

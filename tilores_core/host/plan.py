@@ -54,7 +54,6 @@ class Switches(TypedDict, total=False):
 
 
 def _list_ids(switches: Switches, variable: str) -> frozenset[str]:
-    """The ids in a variable."""
     return frozenset(filter(None, (part.strip() for part in switches["variables"].get(variable, "").split(","))))
 
 

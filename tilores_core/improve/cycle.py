@@ -42,8 +42,6 @@ Progress = Callable[[str, int], None]
 
 
 class CycleWork:
-    """The work of one cycle in one process."""
-
     def __init__(
         self,
         parts: CycleParts,

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 def cycle_row(cycle: StoredCycle) -> dict[str, Any]:
-    """A cycle in one line."""
     phases = cycle.phases
     decision = phases.get("validation", {}).get("decision", {})
     ended = [name for name in ("validation", "generation", "baseline") if "spent" in phases.get(name, {})]

@@ -55,7 +55,6 @@ class PromptState:
         return self.numbers[PRODUCTION]
 
     def get_labelled(self, label: str) -> Prompt | None:
-        """The prompt that a label points at."""
         number = self.numbers.get(label)
         return None if number is None else self.prompts[number]
 

@@ -116,7 +116,6 @@ class Evaluations(Repository):
         return await self._all(StoredRun, statement.limit(min(limit, _MOST)))
 
     async def end(self, run_id: str, *, state: RunState, summary: Mapping[str, Any]) -> None:
-        """Note how a run ended."""
         values = {"state": state, "summary": dict(summary), "ended_ms": now_ms()}
         await self._change(update(evaluation_runs).where(evaluation_runs.c.id == run_id).values(**values))
 

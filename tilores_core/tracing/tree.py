@@ -167,7 +167,6 @@ def _tags(outcome: Outcome, model: str, *, shared: bool) -> tuple[str, ...]:
 
 
 def _present(**values: str | int | float | bool | None) -> Attributes:
-    """The attributes that are known."""
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -202,7 +202,6 @@ async def run_triggered(services: Services) -> None:
 
 
 def build_healing(services: Services) -> SelfHealing:
-    """What heals in this process."""
     config, models = services.host.config, services.engine.models
     return SelfHealing(
         services.store,

@@ -294,7 +294,6 @@ class WarmPlan(_Part):
         return value
 
     def models(self) -> set[str]:
-        """The models that are named."""
         asking = (self.calls, *self.lists)
         return {one.model for part in asking for one in part.opening_questions if one.model is not None}
 

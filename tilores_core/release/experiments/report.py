@@ -15,7 +15,6 @@ _ROWS: Final = 20
 
 
 def as_json(experiment: Experiment) -> dict[str, Any]:
-    """An experiment as plain JSON."""
     return {
         "name": experiment.name,
         "state": experiment.state,

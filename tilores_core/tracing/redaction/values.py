@@ -49,7 +49,6 @@ class Values:
     nearly: set[str] = field(default_factory=set)
 
     def add(self, field: str, text: str) -> None:
-        """Add the text of one field."""
         personal, named = bool(_PERSONAL.search(field)), bool(_NAME.search(field))
         for spelling in fold_both(text):
             words = tuple(WORD.findall(spelling))
