@@ -122,10 +122,10 @@ class _Subject:
         """Whether the wording can be asked about the customer. `has_outdated`: only where a value was another one."""
         if wording.absent:
             return self.fields.isdisjoint(wording.fields)
-        found = self.known(wording.fields)
+        found = self.list_facts(wording.fields)
         return len(found) == len(wording.fields) and (not has_outdated or any(one.outdated for one in found))
 
-    def known(self, fields: Sequence[str]) -> list[FieldFacts]:
+    def list_facts(self, fields: Sequence[str]) -> list[FieldFacts]:
         """The facts of those fields that have any."""
         return [found for field in fields if (found := self.facts(field)) is not None]
 
@@ -213,7 +213,7 @@ class _Maker:
     def _question(self, wording: Wording, subject: _Subject, start: int) -> GoldenQuestion:
         customer = subject.customer
         text = wording.text.replace(NAME, customer.name or "the customer")
-        known = [] if wording.absent else subject.known(wording.fields)
+        known = [] if wording.absent else subject.list_facts(wording.fields)
         facts = [fact for one in known for fact in one.facts]
         expected = {fact.value for fact in facts}
         outdated = [fact for one in known for fact in one.outdated[:_MOST_FORBIDDEN]]
@@ -239,7 +239,7 @@ class _Maker:
                 continue
             found = [
                 replace(fact, reason="other_customer", disputed=False)
-                for theirs in other.known(fields)
+                for theirs in other.list_facts(fields)
                 for fact in theirs.facts
                 if _is_telling(fact) and not subject.holds(fact)
             ]
