@@ -355,6 +355,9 @@ ONE = [("f", '{"x":1}')]
         ([{"arguments": "None"}], [("f", "{}")]),
         ([{"arguments": '"{\\"x\\"'}, {"arguments": ':1}"'}], ONE),  # JSON written as JSON once more
         ([{"arguments": '"text"'}], [("f", '"text"')]),
+        ([{"arguments": '```json\n{"x":1}\n```'}], ONE),
+        ([{"arguments": '<tool_call>\n{"name": "f", '}, {"arguments": '"arguments": {"x":1}}\n</tool_call>'}], ONE),
+        ([{"arguments": '<tool_call>{"name": "g"}'}], [("f", '<tool_call>{"name": "g"}')]),
     ],
 )
 def test_arguments_as_some_servers_write_them(pieces: list[dict[str, Any]], calls: list[tuple[str, str]]) -> None:
@@ -364,6 +367,7 @@ def test_arguments_as_some_servers_write_them(pieces: list[dict[str, Any]], call
 
 def test_call_without_a_function_around_it_is_read() -> None:
     assert calls_of(CompletionPiece(tool_calls=[{"id": 7, "name": "f", "arguments": '{"x":1}'}])) == ONE
+    assert calls_of(CompletionPiece(tool_calls=[{"name": "f", "parameters": {"x": 1}}])) == ONE
 
 
 def test_empty_call_beside_another_is_left_out() -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
 import structlog
 
 from tilores_core.contracts import CompletionPiece, Delta, FinishReason, Usage
 from tilores_core.llm.characters import JoinHalves
 from tilores_core.llm.thoughts import ThoughtFilter
+from tilores_core.llm.tool_arguments import CallSoFar, is_whole, write_arguments
 from tilores_core.llm.written_calls import WrittenCalls
 
 log = structlog.get_logger(part="llm")
@@ -49,7 +48,6 @@ _BROKEN: Final = frozenset(
 )
 _NO_REASON: Final = frozenset({"null", "none"})
 _NAME: Final = re.compile(r"[\w-]+")
-_NO_ARGUMENTS: Final = ("", "{}", "[]", "null", "None")
 _REPEATED: Final = 24  # characters: what begins with all of the answer so far repeats it
 _THOUGHT: Final = frozenset({"text", "thinking", "summary", "data", "signature"})
 """Of a part of `reasoning_details` or `thinking_blocks`: what comes in pieces."""
@@ -88,37 +86,6 @@ class Completion:
         return not self.tool_calls and not self.text.strip()
 
 
-@dataclass(slots=True)
-class _Call:
-    """A tool call so far. `index`, `id` and `arguments` as the provider has them; `call` as the caller gets it, who
-    knows it as the call number `at` once it has a name."""
-
-    index: Any
-    id: str | None
-    call: dict[str, Any]
-    arguments: str = ""
-    at: int | None = None
-
-    def add(self, arguments: str) -> None:
-        if self.arguments in _NO_ARGUMENTS and arguments.lstrip()[:1] == "{":
-            self.arguments = ""  # some begin with an empty object
-        if self.arguments[:1] == "{" and arguments.startswith(self.arguments):
-            arguments = arguments[len(self.arguments) :]  # all of it so far once more, as some repeat it
-        self.arguments += arguments
-
-    def take(self, *, final: bool = False) -> str:
-        """What of the arguments is new to the caller. JSON within a string is taken out of it at the end."""
-        function, whole = self.call["function"], self.arguments
-        if not function["arguments"]:
-            if whole.strip() in _NO_ARGUMENTS:
-                whole = "{}" if final else ""
-            elif whole.lstrip()[:1] == '"':
-                whole = _unquote(whole) if final else ""
-        new = whole[len(function["arguments"]) :]
-        function["arguments"] = whole
-        return new
-
-
 class Normalizer:
     """One answer: `add` its pieces, then `finish`, then take the `completion`.
 
@@ -133,7 +100,7 @@ class Normalizer:
         self._tools = tools or {}
         self._written = WrittenCalls(tools) if tools else None
         self._texts: list[str] = []
-        self._calls: list[_Call] = []
+        self._calls: list[CallSoFar] = []
         self._usage = NO_USAGE
         self._reason = ""
         self._state: dict[str, Any] = {}
@@ -210,7 +177,7 @@ class Normalizer:
         if ended and self._reason not in _FINISH:
             log.warning("model.finish_reason_unknown", reason=self._reason[:40])
         reason = _FINISH.get(self._reason)
-        called: list[_Call] = []
+        called: list[CallSoFar] = []
         lost = False
         if self._calls:
             called = sorted((known for known in self._calls if known.at is not None), key=lambda known: known.at or 0)
@@ -276,7 +243,8 @@ class Normalizer:
         function = piece.get("function")
         function = function if isinstance(function, Mapping) else piece  # some do without it
         name, call_id = self._name(function.get("name") or ""), str(piece.get("id") or "") or None
-        arguments = _write_arguments(function.get("arguments"))
+        given = function.get("arguments")
+        arguments = write_arguments(function.get("parameters") if given is None else given)
         index = piece.get("index")
         index = int(index) if isinstance(index, str) and index.isdecimal() else index
         at = self._place(index, call_id, name, arguments)
@@ -287,7 +255,7 @@ class Normalizer:
                 "type": "function",
                 "function": {"name": name, "arguments": ""},
             }
-            self._calls.append(_Call(index, own, call))
+            self._calls.append(CallSoFar(index, own, call))
             at = -1
         known = self._calls[at]
         known.id = known.id or call_id
@@ -309,7 +277,7 @@ class Normalizer:
         delta: dict[str, Any] = {"index": known.at, "function": {"arguments": new}}
         return {**delta, "extra_content": extra} if extra else delta
 
-    def _begin(self, known: _Call) -> dict[str, Any]:
+    def _begin(self, known: CallSoFar) -> dict[str, Any]:
         """The call as the caller gets it first."""
         known.at = sum(other.at is not None for other in self._calls)
         return {"index": known.at, **known.call, "function": dict(known.call["function"])}
@@ -332,12 +300,12 @@ class Normalizer:
                 if index is None:
                     continue
                 same = self._of_id(call_id)  # some providers give every call the same index
-                return at if same is None and not name and not _is_whole(so_far) else same
+                return at if same is None and not name and not is_whole(so_far) else same
             if name and called:
                 repeated = index is not None and known.id and name == called and arguments == so_far
-                again = repeated or (call_id and (arguments == so_far or not _is_whole(so_far)))
+                again = repeated or (call_id and (arguments == so_far or not is_whole(so_far)))
                 other = index is None and name != called
-                if not again and (other or ((index is None or arguments) and _is_whole(so_far))):
+                if not again and (other or ((index is None or arguments) and is_whole(so_far))):
                     return None
             return at
         return None
@@ -364,31 +332,3 @@ def _join_part(parts: list[Any], part: Any) -> None:
         if value is not None:
             joined[key] = value
     parts[-1] = joined
-
-
-def _write_arguments(arguments: Any) -> str:
-    """Arguments as text; some providers send an object."""
-    if isinstance(arguments, str):
-        return arguments
-    if arguments is None:
-        return ""
-    try:
-        return orjson.dumps(arguments).decode()
-    except TypeError:  # integers of more than 64 bits
-        return json.dumps(arguments)
-
-
-def _unquote(arguments: str) -> str:
-    """JSON that was written as JSON once more."""
-    try:
-        inner = json.loads(arguments)
-    except ValueError:
-        return arguments
-    return inner if isinstance(inner, str) and _is_whole(inner) else arguments
-
-
-def _is_whole(arguments: str) -> bool:
-    try:
-        return isinstance(json.loads(arguments), dict)
-    except ValueError:
-        return False
