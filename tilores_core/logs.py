@@ -27,6 +27,7 @@ _request_id: ContextVar[str | None] = ContextVar("tilores_request_id", default=N
 # statements and rows at "debug", so theirs start at "warning".
 _AGAIN_SECONDS = 60.0
 _OURS = ("tilores_core", "tilores_plugins", "uvicorn")
+_WRITTEN = ("info", "warning", "error")
 
 
 def configure_logging(level: str, style: Literal["console", "json"]) -> None:
@@ -55,12 +56,18 @@ def configure_logging(level: str, style: Literal["console", "json"]) -> None:
 
 
 def _logger_class(threshold: int) -> type:
-    """structlog's logger of this level, whose methods do the work themselves: each request has a line, and its values
-    were handed on four times, which cost as much as to write them."""
+    """structlog's logger of this level, with methods that do the work themselves: each request has a line, and its
+    values were handed on four times, which cost as much as to write them."""
+    plain: type = structlog.make_filtering_bound_logger(threshold)
 
     def method(level: str) -> Callable[..., None]:
+        interpolate = getattr(plain, level)
+
         def write(self: Any, event: str, *args: Any, **values: Any) -> None:
-            line = {**self._context, **values, "event": event % args if args else event}
+            if args:
+                interpolate(self, event, *args, **values)
+                return
+            line = {**self._context, **values, "event": event}
             try:
                 for step in self._processors:
                     line = step(self._logger, level, line)
@@ -71,8 +78,7 @@ def _logger_class(threshold: int) -> type:
         return write
 
     levels = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
-    methods = {name: method(name) for name in ("info", "warning", "error") if levels[name] >= threshold}
-    return type("Logger", (structlog.make_filtering_bound_logger(threshold),), methods)
+    return type("Logger", (plain,), {name: method(name) for name in _WRITTEN if levels[name] >= threshold})
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:
