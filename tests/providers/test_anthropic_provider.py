@@ -143,6 +143,26 @@ async def test_tool_choices(
     assert body["tools"][0]["input_schema"] == TOOL["function"]["parameters"]
 
 
+async def test_unions_at_the_top_of_a_tools_schema_are_one_object_and_told(
+    upstream: FakeUpstream, provider: AnthropicProvider
+) -> None:
+    def option(name: str, *required: str) -> dict[str, Any]:
+        return {"type": "object", "properties": {name: {"type": "string"}}, "required": ["kind", *required]}
+
+    schema = {"properties": {"kind": {"type": "string"}}, "oneOf": [option("phone", "phone"), option("email")]}
+    function = {"name": "find", "description": "Find one.", "parameters": schema}
+    await ask(provider, MODEL, HELLO, {"tools": [{"type": "function", "function": function}]})
+    (sent,) = upstream.requests[-1].body["tools"]
+    text = {"type": "string"}
+    assert sent["input_schema"] == {
+        "type": "object",
+        "properties": {"kind": text, "phone": text, "email": text},
+        "required": ["kind"],
+    }
+    assert sent["description"].startswith("Find one.")
+    assert '"oneOf"' in sent["description"]
+
+
 async def test_a_json_schema_is_kept_to(upstream: FakeUpstream, provider: AnthropicProvider) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
     answer = await ask(provider, MODEL, HELLO, {"response_format": form})

@@ -184,7 +184,7 @@ async def test_keys_that_a_server_refuses_are_learnt_where_the_caller_did_not_ch
 ) -> None:
     upstream.events(says("Forty.", "stop"))
     upstream.refuses = {"max_tokens": "'max_tokens' is not supported. Use 'max_completion_tokens' instead."}
-    schema = {"type": "object", "maximum": 123456789012345678901234}
+    schema = {"type": "object", "properties": {"n": {"maximum": 123456789012345678901234}}}
     tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
     for calls in (2, 3):  # refused and asked again, then asked as it is known to work
         said = await ask(provider, "desk/m", parameters={"max_tokens": 5, "tools": tools}, streamed=True)
@@ -194,6 +194,27 @@ async def test_keys_that_a_server_refuses_are_learnt_where_the_caller_did_not_ch
     upstream.refuses = {"stream_options": "Unrecognized request argument supplied: stream_options"}
     assert (await ask(provider, "desk/other", streamed=True)).text == "Forty."
     assert "stream_options" not in upstream.asked[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({}, {"type": "object", "properties": {}}),
+        ({"type": "object"}, {"type": "object", "properties": {}}),
+        ({"properties": {"a": {}}}, {"type": "object", "properties": {"a": {}}}),
+        ({"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}),
+        ({"anyOf": [{"type": "object"}]}, {"anyOf": [{"type": "object"}]}),
+        ({"type": "string"}, {"type": "string"}),
+        (None, None),
+    ],
+)
+async def test_schema_of_a_tool_is_an_objects(
+    upstream: Upstream, provider: CompatibleProvider, given: Any, sent: Any
+) -> None:
+    upstream.events(says("Forty.", "stop"))
+    tool = {"type": "function", "function": {"name": "f", **({} if given is None else {"parameters": given})}}
+    await ask(provider, "desk/m", parameters={"tools": [tool]}, streamed=True)
+    assert upstream.asked[-1]["tools"][0]["function"].get("parameters") == sent
 
 
 async def test_refusal_of_what_the_caller_chose_is_the_callers(

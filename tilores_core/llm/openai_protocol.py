@@ -21,8 +21,29 @@ from tilores_core.llm.provider import ChatProvider
 from tilores_core.llm.settings import ProviderSettings
 from tilores_core.llm.transport import library_of
 
+_NOT_PLAIN: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "enum", "const"})
+
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+
+def _write_tools(tools: Sequence[Mapping[str, Any]], model: ModelData) -> Mapping[str, Any]:
+    return {"tools": [_as_object(tool) for tool in tools]}
+
+
+def _as_object(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The tool with an object's schema where it has one of nothing: some servers want its type and its properties."""
+    schema = tool["function"].get("parameters")
+    if (
+        not isinstance(schema, Mapping)
+        or ("type" in schema and "properties" in schema)
+        or not _NOT_PLAIN.isdisjoint(schema)
+    ):
+        return tool
+    if schema.get("type", "object") != "object":
+        return tool
+    return {**tool, "function": {**tool["function"], "parameters": {"type": "object", "properties": {}, **schema}}}
+
 
 OPENAI_FIELDS: Final[Mapping[str, Field]] = {
     name: name
@@ -38,11 +59,10 @@ OPENAI_FIELDS: Final[Mapping[str, Field]] = {
         "reasoning_effort",
         "verbosity",
         "response_format",
-        "tools",
         "tool_choice",
         "parallel_tool_calls",
     )
-}
+} | {"tools": _write_tools}
 """The protocol's parameters, each under its own name."""
 
 SERVER_FIELDS: Final[Mapping[str, Field]] = {**OPENAI_FIELDS, **{name: name for name in SERVER_PARAMETERS}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from tilores_core.llm import Fields, ModelData, positive_top_k, temperature_up_t
 
 # These choose for themselves whether to call a tool; Anthropic answers 400 when told to.
 _NEVER_FORCED: Final = ("claude-fable-5-1", "claude-opus-5-5", "claude-sonnet-5-5")
+_UNIONS: Final = ("oneOf", "anyOf", "allOf")
 _EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
 
 
@@ -18,11 +20,30 @@ def _tools(tools: list[dict[str, Any]], model: ModelData) -> Mapping[str, Any]:
 
 
 def _tool(function: Mapping[str, Any]) -> dict[str, Any]:
-    made = {
-        "name": function["name"],
-        "input_schema": function.get("parameters") or {"type": "object", "properties": {}},
-    }
-    return made | {key: function[key] for key in ("description", "strict") if function.get(key)}
+    given = function.get("parameters") or {}
+    unions = {key: given[key] for key in _UNIONS if key in given}
+    made = {"name": function["name"], "input_schema": _without_unions(given, unions)}
+    made |= {key: function[key] for key in ("description", "strict") if function.get(key)}
+    if unions:
+        said = f"The input must fit {json.dumps(unions)}."
+        made["description"] = f"{made['description']}\n\n{said}" if "description" in made else said
+    return made
+
+
+def _without_unions(given: Mapping[str, Any], unions: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool's schema as Anthropic takes it: of type object, and without unions at its top. Their properties are the
+    object's, and required is what all of the options require."""
+    schema = {key: value for key, value in given.items() if key not in unions} | {"type": "object"}
+    properties, required = dict(schema.get("properties") or {}), list(schema.get("required") or ())
+    for key, options in unions.items():
+        options = [option for option in options if isinstance(option, Mapping)] if isinstance(options, list) else []
+        for option in options:
+            properties = {**(option.get("properties") or {}), **properties}
+        wanted = [option.get("required") or () for option in options]
+        for name in dict.fromkeys(name for names in wanted for name in names):
+            if name not in required and (key == "allOf" or all(name in names for names in wanted)):
+                required.append(name)
+    return schema | {"properties": properties} | ({"required": required} if required else {})
 
 
 def _tool_choice(choice: Any, model: ModelData) -> Mapping[str, Any]:
