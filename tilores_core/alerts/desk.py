@@ -59,8 +59,7 @@ async def send_test(
             return str(getattr(error, "message", type(error).__name__))
         return None
 
-    results = await asyncio.gather(*(send(channel) for channel in channels.values()))
-    return dict(zip(channels, results, strict=True))
+    return dict(zip(channels, await asyncio.gather(*(send(channel) for channel in channels.values())), strict=True))
 
 
 class AlertDesk:

@@ -168,8 +168,7 @@ class AlertQueue:
                 self._awake.set()
 
     async def _write(self, reports: Sequence[AlertReport]) -> None:
-        store = await self._store.get()
-        await store.alerts.report(reports)
+        await (await self._store.get()).alerts.report(reports)
         self._store.notify(ALERTS)
         self._wake()
 

@@ -169,8 +169,7 @@ class AutomatedAlertingSystem:
             decided = (self._policy.decide(stored, silences, now_ms) for stored in unsettled)
             planned = [plan for plan in decided if plan is not None]
         for start in range(0, len(planned), _MOST_PER_WRITE):
-            part = planned[start : start + _MOST_PER_WRITE]
-            await store.deliveries.plan(part, now_ms=now_ms, fence=fence)
+            await store.deliveries.plan(planned[start : start + _MOST_PER_WRITE], now_ms=now_ms, fence=fence)
         await self._look(store)
         if now - self._tidied_at >= _TIDY_SECONDS:
             self._tidied_at = now

@@ -119,8 +119,7 @@ async def send(
         built = {name: one for name, one in build_channels(host).items() if channel is None or name == channel}
         results = await send_test(built, severity, host.config.alerts.send_seconds)
         for name in (channel,) if channel else host.config.use.alerts:
-            off = host.disabled_roles.get(f"alerts/{name}", "it is not active")
-            results.setdefault(name, " ".join(off.split()))
+            results.setdefault(name, " ".join(host.disabled_roles.get(f"alerts/{name}", "it is not active").split()))
     lines = [f"{name}: {'sent' if error is None else f'failed: {error}'}" for name, error in results.items()]
     return Output(results, *lines, failed=any(error is not None for error in results.values()))
 

@@ -189,8 +189,7 @@ def worker(options: Options, log_level: LogLevelOption = None) -> None:
 
     environment = options.environment(log_level=log_level)
     configure_logging(environment.log_level, environment.log_format)
-    loaded = load_config(environment.config)
-    run_worker(environment, loaded, no_plugins=options.no_plugins, disable=options.disable)
+    run_worker(environment, load_config(environment.config), no_plugins=options.no_plugins, disable=options.disable)
 
 
 app.command()(ask)

@@ -133,8 +133,7 @@ def _look(options: Options, report: _Report) -> None:
     if host is not None:
         report.add(*checks.plugins(host))
     with report.part("keys"):
-        synthetic = host is not None and host.has_synthetic_customers
-        report.add(*checks.keys(environment, loaded, synthetic=synthetic))
+        report.add(*checks.keys(environment, loaded, synthetic=host is not None and host.has_synthetic_customers))
     if host is None:
         return
     with report.part(checks.STATE):

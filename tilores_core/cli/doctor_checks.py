@@ -103,8 +103,7 @@ def data_folder(folder: Path) -> list[Finding]:
         return [problem(part, f"{folder}: {error.strerror}", f"{first}, or {_ELSEWHERE}")]
     if _others_may_read(folder):
         detail = f"other users of this machine can read the names of the files in {folder}"
-        fix = f"chmod 700 {folder}, unless it is shared on purpose"
-        return [warning(part, detail, fix)]
+        return [warning(part, detail, f"chmod 700 {folder}, unless it is shared on purpose")]
     free = shutil.disk_usage(folder).free
     detail = f"{folder}, {free // MEBIBYTE} MiB free"
     if free < LITTLE_SPACE:
@@ -139,8 +138,7 @@ def keys(values: Environment, loaded: LoadedConfig, *, synthetic: bool) -> list[
     readable = [path for path in (key_file(values.data_dir, kind) for kind in places) if _others_may_read(path)]
     if readable:
         detail = f"other users of this machine can read {', '.join(str(path) for path in readable)}"
-        fix = "delete it, and start the server for a new key"
-        return [warning("keys", detail, fix)]
+        return [warning("keys", detail, "delete it, and start the server for a new key")]
     return [ok("keys", detail)]
 
 
@@ -267,8 +265,7 @@ async def cache(host: PluginHost, seconds: float) -> Findings:
             except TiloresError as error:
                 yield _as_it_counts(host, name, problem_of(part, error))
     if not host.config.use.cache:
-        fix = 'name tiers: [use] cache = ["memory"]'
-        yield warning("cache", "no tier: nothing is remembered", fix)
+        yield warning("cache", "no tier: nothing is remembered", 'name tiers: [use] cache = ["memory"]')
 
 
 async def _tier(part: str, tier: CacheTier, spec: Spec[CacheTier], seconds: float) -> Finding:
@@ -287,8 +284,7 @@ async def _tier(part: str, tier: CacheTier, spec: Spec[CacheTier], seconds: floa
     except Exception as error:  # a plugin's error, whose message may quote an address
         return _problem_of_any(part, error, mend)
     if found.get(_PROBE) != entry:
-        fix = "is it full, or does another program write there?"
-        return problem(part, "what was stored was not read back", fix)
+        return problem(part, "what was stored was not read back", "is it full, or does another program write there?")
     where = "in each process" if isinstance(tier, SupportsPeek) else "shared"
     return ok(part, f"{where}, stored and read back in {_milliseconds(started)} ms")
 

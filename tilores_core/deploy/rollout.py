@@ -149,8 +149,7 @@ class Rollout:
         took = await endpoint.wait_until_ready(self.table.ready_seconds)
         self.progress(f"ready after {took:.1f} s")
         if self.table.question:
-            seconds = self.table.question_seconds
-            await endpoint.ask(self.table.question, model=self.project.model, seconds=seconds)
+            await endpoint.ask(self.table.question, model=self.project.model, seconds=self.table.question_seconds)
             self.progress("the test question was answered")
         if self.table.watch_seconds:
             await endpoint.stays_ready(self.table.watch_seconds)

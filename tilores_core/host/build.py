@@ -91,8 +91,7 @@ def _provider_of(plugin: Plugin, module: str) -> str | None:
 
 def _extra_of(requirement: Requirement) -> str | None:
     """The extra that a requirement belongs to: its marker says `extra == "name"`."""
-    marker = str(requirement.marker or "")
-    _, found, rest = marker.partition("extra == ")
+    _, found, rest = str(requirement.marker or "").partition("extra == ")
     return rest.split('"')[1] if found and rest.count('"') >= 2 else None
 
 

@@ -37,8 +37,7 @@ class PluginSettings:
 
 def own_keys(loaded: LoadedConfig, plugin: str) -> dict[str, Any]:
     """The plugin's table without the host's keys."""
-    table = loaded.config.plugins.get(plugin, {})
-    return {key: value for key, value in table.items() if key not in HOST_KEYS}
+    return {key: value for key, value in loaded.config.plugins.get(plugin, {}).items() if key not in HOST_KEYS}
 
 
 def load_settings(plugin: Plugin, loaded: LoadedConfig, variables: Mapping[str, str]) -> PluginSettings:

@@ -151,8 +151,7 @@ def _forms(word: str, is_word: Known) -> tuple[str, ...]:
     if word.isascii() and word.isalnum():
         word = word.lower()
         return (word,) if is_word(word) else ()
-    bare = _APOSTROPHE.sub("", _POSSESSIVE.sub("", word))
-    return tuple(form for form in fold_both(bare) if is_word(form))
+    return tuple(form for form in fold_both(_APOSTROPHE.sub("", _POSSESSIVE.sub("", word))) if is_word(form))
 
 
 def _last_of_name(

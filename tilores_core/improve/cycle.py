@@ -202,8 +202,7 @@ class CycleWork:
         }
 
     async def _recommendations(self) -> dict[str, Any]:
-        validation = self.phases["validation"]
-        decision = Decision(**validation["decision"])
+        decision = Decision(**self.phases["validation"]["decision"])
         winner = self.phases["generation"]["winner"]
         carried_out: Mapping[str, Any] = {"version": None, "done": "nothing"}
         if winner is not None:
@@ -277,8 +276,7 @@ class VirtuousCycleOrchestrator:
             for cycle in waiting:
                 outcome = await self._parts.deployment.find_outcome(cycle.phases["recommendations"]["rollout"])
                 if outcome is not None:
-                    phases = {**cycle.phases, "rollout": outcome}
-                    await opened.improvement.keep(cycle.id, phases, fence=lease.fence)
+                    await opened.improvement.keep(cycle.id, {**cycle.phases, "rollout": outcome}, fence=lease.fence)
                     await opened.improvement.end(cycle.id, "done", fence=lease.fence)
                     log.info("improve.rollout_ended", cycle=cycle.id, outcome=outcome["outcome"])
                     ended.append(cycle)

@@ -79,8 +79,7 @@ class HeldOutTest:
     def decide(self, worse_cells: Sequence[tuple[str, str]] = ()) -> Decision:
         """What the differences so far say."""
         count = float(len(self.differences))
-        candidate = Moments.of(self.differences)
-        look = self.test.look(Moments(count, 0.0, 0.0), candidate)
+        look = self.test.look(Moments(count, 0.0, 0.0), Moments.of(self.differences))
         confidence = 1.0 - look.p_value if look.difference > 0 else 0.0
         outcome, reasons = self._outcome(look.difference, confidence, worse_cells)
         finite = math.isfinite(look.low)

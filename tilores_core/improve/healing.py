@@ -217,8 +217,7 @@ class SelfHealing:
     async def _do(self, episode: Episode, fence: int) -> Episode:
         body = dict(episode.body)
         if body["action"] == "fail over":
-            until = self._clock() + self._table.fail_over_minutes * 60
-            body["held_until_ms"] = round(until * 1000)
+            body["held_until_ms"] = round((self._clock() + self._table.fail_over_minutes * 60) * 1000)
             about = f" about {', '.join(body['spectrums'])}" if body["spectrums"] else ""
             body["done"] = f"{body['model']} is not asked{about} for {self._table.fail_over_minutes:g} minutes"
         elif body["action"] == "roll back":

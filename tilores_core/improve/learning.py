@@ -109,8 +109,7 @@ class LearningAccumulator:
 
     async def export_json(self) -> bytes:
         """All observations as a JSON document."""
-        rows = await self._store.lessons(limit=_MOST_ROWS)
-        return orjson.dumps({"observations": rows}, option=orjson.OPT_INDENT_2)
+        return orjson.dumps({"observations": await self._store.lessons(limit=_MOST_ROWS)}, option=orjson.OPT_INDENT_2)
 
     async def import_json(self, data: bytes) -> int:
         """Merge what `export_json` gave; how many were new. Raises `InvalidRequestError` for another document."""

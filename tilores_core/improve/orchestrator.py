@@ -127,8 +127,7 @@ class ContinuousImprovementOrchestrator:
 
     async def get_pause(self) -> dict[str, Any] | None:
         """Who paused it, when and why; None while it is not. Raises `StoreError`."""
-        store = await self._store.get()
-        last = next(iter(await store.audit.recent(subject=SUBJECT, limit=1)), None)
+        last = next(iter(await (await self._store.get()).audit.recent(subject=SUBJECT, limit=1)), None)
         if last is None or last.action != "improve.pause":
             return None
         return {"by": last.actor, "at": last.at.isoformat(), "reason": last.reason}

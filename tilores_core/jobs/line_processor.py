@@ -145,8 +145,7 @@ class LineProcessor:
         outcome = self._find_known(line) or await self._identify(line.identifiers)
         if line.question is None:
             outcome, customer = await self._records(line, outcome)
-            taken = time.perf_counter() - begun
-            return records_row(line.id, outcome, customer, attempts=attempt, seconds=taken)
+            return records_row(line.id, outcome, customer, attempts=attempt, seconds=time.perf_counter() - begun)
         if outcome.kind in ("none", "several"):
             answer = Answer(
                 text=clarification(outcome),

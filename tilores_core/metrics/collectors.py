@@ -64,8 +64,7 @@ def _size(tier: str, figures: Mapping[str, Any]) -> Iterator[Sample]:
     if local and figures["entries"] is not None:
         yield Sample(catalogue.CACHE_ENTRIES, (tier,), figures["entries"])
     if figures["bytes"] is not None:
-        family = catalogue.CACHE_BYTES if local else catalogue.CACHE_SHARED_BYTES
-        yield Sample(family, (tier,), figures["bytes"])
+        yield Sample(catalogue.CACHE_BYTES if local else catalogue.CACHE_SHARED_BYTES, (tier,), figures["bytes"])
 
 
 def queue_samples(queue: str, *, waiting: int, dropped: int, failed: int) -> Iterator[Sample]:

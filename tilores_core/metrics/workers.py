@@ -82,8 +82,7 @@ class WorkerFiles:
         return self._read_once()
 
     def _read_once(self) -> list[Values]:
-        paths = sorted(self._folder.glob(f"*{_ENDING}"))
-        return [self._read_other(path) for path in paths if path != self._path]
+        return [self._read_other(path) for path in sorted(self._folder.glob(f"*{_ENDING}")) if path != self._path]
 
     def _read_other(self, path: Path) -> Values:
         is_running = _is_alive(path) and time.time() - path.stat().st_mtime <= _OLD

@@ -184,8 +184,7 @@ class QualityThresholdMonitor:
 
     async def load(self) -> None:
         """Read what was known, and raise again what was raised: an alert may have got lost with its process."""
-        store = await self._store.get()
-        states = await store.quality.get_all()
+        states = await (await self._store.get()).quality.get_all()
         self.watched = {cell: CellWatch.from_state(state, self._table) for cell, state in states.items()}
         for cell, watch in self.watched.items():
             self._update_alerts(cell, CellWatch.of(self._table), watch)
@@ -253,8 +252,7 @@ class QualityThresholdMonitor:
             update(True, True, "quality.floor", title, SEVERITIES[level], floor=floor)
         else:
             update(False, old.level is not None, "quality.floor", "Quality holds its levels")
-        past = "Quality has fallen below its own past"
-        update(new.degraded, old.degraded, "quality.degradation", past)
+        update(new.degraded, old.degraded, "quality.degradation", "Quality has fallen below its own past")
         update(new.unsteady, old.unsteady, "quality.variance", "Quality varies much more than before")
         if old.level != level:
             log.info(

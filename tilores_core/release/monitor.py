@@ -180,8 +180,7 @@ class ProductionPerformanceMonitor:
         served before."""
         if not self._table.roll_back:
             return None
-        store = await self._store.get()
-        label = (await store.prompts.get_labelled()).labels.get(PRODUCTION)
+        label = (await (await self._store.get()).prompts.get_labelled()).labels.get(PRODUCTION)
         if label is None or not label.previous or label.number in label.previous:
             return None
         age = self._clock() - label.changed.timestamp()

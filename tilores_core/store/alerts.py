@@ -107,8 +107,7 @@ class Alerts(Repository):
                 if report.alert is not None and report.count:
                     await _raise(connection, report, report.alert)
                 if report.cleared_ms is not None:
-                    resolving = _resolve(alerts.c.fingerprint == report.fingerprint, report.cleared_ms)
-                    await connection.execute(resolving)
+                    await connection.execute(_resolve(alerts.c.fingerprint == report.fingerprint, report.cleared_ms))
             await bump(connection, ALERTS)
 
     async def resolve(self, fingerprint: str, now_ms: int) -> bool:

@@ -143,8 +143,7 @@ class Rollouts(Repository):
         """The newest first."""
         statement = select(audit, now_ms().label("now")).where(audit.c.subject == SUBJECT)
         statement = statement.order_by(audit.c.at_ms.desc(), audit.c.id.desc()).limit(_MOST)
-        rows = await self._rows(statement)
-        return _rollouts(rows[::-1])[: -limit - 1 : -1]
+        return _rollouts((await self._rows(statement))[::-1])[: -limit - 1 : -1]
 
     async def current(self) -> CodeRollout | None:
         """One that is in progress."""

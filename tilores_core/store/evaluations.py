@@ -92,8 +92,7 @@ class Evaluations(Repository):
         values = {"state": "running", "digest": digest, "prompt_version": prompt_version}
         async with self._database.write() as connection:
             had = (await connection.execute(select(evaluation_runs.c.options).where(mine))).scalar() or {}
-            statement = update(evaluation_runs).where(mine)
-            await connection.execute(statement.values(**values, options={**had, **options}))
+            await connection.execute(update(evaluation_runs).where(mine).values(**values, options={**had, **options}))
 
     async def waiting(self) -> list[StoredRun]:
         """The runs that the worker has to do, the oldest first; a run that a command began is not among them."""

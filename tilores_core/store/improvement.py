@@ -130,8 +130,7 @@ class Improvement(Repository):
 
     async def count_calls(self, cycle_id: str) -> int:
         """How many calls of a cycle that runs are finished."""
-        statement = select(func.count()).where(improve_calls.c.cycle_id == cycle_id)
-        return int((await self._rows(statement))[0][0])
+        return int((await self._rows(select(func.count()).where(improve_calls.c.cycle_id == cycle_id)))[0][0])
 
     # --- lessons -----------------------------------------------------------------------------------------
 

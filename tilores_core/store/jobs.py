@@ -114,8 +114,7 @@ class Jobs(Repository):
         The topic is not raised: no process has to act on it, and it is written twice a second.
         """
         values: dict[str, Any] = {"totals": dict(totals)} | ({} if lines is None else {"lines": lines})
-        statement = _open_job(job_id).where(jobs.c.fence == fence)
-        return await self._change_job(statement.values(**values), raised=False)
+        return await self._change_job(_open_job(job_id).where(jobs.c.fence == fence).values(**values), raised=False)
 
     async def finish(
         self,
@@ -145,8 +144,7 @@ class Jobs(Repository):
 
     async def delete(self, job_id: str) -> bool:
         """Forget a job that has ended."""
-        statement = delete(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ENDED))
-        return await self._change(statement, BATCH) > 0
+        return await self._change(delete(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ENDED)), BATCH) > 0
 
     async def _change_job(self, statement: Update, *, raised: bool = True) -> Job | None:
         """Carry the statement out. `raised`: with the topic, so that others look."""

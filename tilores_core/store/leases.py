@@ -50,8 +50,7 @@ class Leases(Repository):
 
     async def holder(self, name: str) -> str | None:
         """Who has it now."""
-        statement = select(leases.c.holder).where(leases.c.name == name, leases.c.expires_ms > now_ms())
-        rows = await self._rows(statement)
+        rows = await self._rows(select(leases.c.holder).where(leases.c.name == name, leases.c.expires_ms > now_ms()))
         return rows[0].holder if rows else None
 
     async def take(self, name: str, *, seconds: float) -> Lease | None:

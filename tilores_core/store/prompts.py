@@ -267,8 +267,7 @@ async def _put_label(
     statement = insert(connection, prompt_labels).values(name=fitting(prompt_labels.c.name, label), **values)
     statement = statement.on_conflict_do_update(index_elements=[prompt_labels.c.name], set_=values)
     moved = read_row(PromptLabel, (await connection.execute(statement.returning(*prompt_labels.c))).one())
-    subject = f"prompts/{label}"
-    await record(connection, actor=actor, action=action, subject=subject, reason=reason, detail=detail)
+    await record(connection, actor=actor, action=action, subject=f"prompts/{label}", reason=reason, detail=detail)
     return moved
 
 

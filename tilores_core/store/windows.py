@@ -115,10 +115,8 @@ class ArmSums:
 
     @property
     def latencies(self) -> Moments:
-        answered = self.turns - self.errors
-        return Moments.of_sums(count=answered, total=self.latency, squares=self.latency_squares)
+        return Moments.of_sums(count=self.turns - self.errors, total=self.latency, squares=self.latency_squares)
 
     @property
     def costs(self) -> Moments:
-        answered = self.turns - self.errors
-        return Moments.of_sums(count=answered, total=self.cost, squares=self.cost_squares)
+        return Moments.of_sums(count=self.turns - self.errors, total=self.cost, squares=self.cost_squares)

@@ -92,8 +92,7 @@ class Capture:
             if fingerprint:
                 self._redactors[fingerprint] = redactor
             return redactor
-        nobody_named = answer is not None and answer.customer.kind == "unnamed"
-        return _NOBODY if nobody_named else None
+        return _NOBODY if answer is not None and answer.customer.kind == "unnamed" else None
 
 
 def _collect_answer(outcome: Outcome) -> dict[str, Any] | None:

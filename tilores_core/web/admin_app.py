@@ -157,8 +157,7 @@ def health_routes(
         """Each part's state. Needs an admin key."""
         return await report.get()
 
-    route = route_with_key("admin")
-    router.add_api_route("/health/detailed", detailed, responses=ERRORS, route_class_override=route)
+    router.add_api_route("/health/detailed", detailed, responses=ERRORS, route_class_override=route_with_key("admin"))
     return router
 
 
@@ -193,8 +192,7 @@ def cache_routes(host: PluginHost, cache: TieredCache, jobs: JobFolder, store: L
     @router.delete("/customers/{customer_id:path}", responses={404: _NO_SUCH_PATH, 422: WITH_BODY[422]})
     async def forget(customer_id: str) -> ForgottenEverywhere:
         """Forget a customer: what all cache tiers and replicas hold, inputs and results of batches."""
-        found = await forget_everywhere(cache, jobs, store, host, customer_id)
-        return ForgottenEverywhere.model_validate(found)
+        return ForgottenEverywhere.model_validate(await forget_everywhere(cache, jobs, store, host, customer_id))
 
     return router
 

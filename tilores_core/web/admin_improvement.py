@@ -104,8 +104,7 @@ def improvement_routes(
     )
     async def report(cycle: Annotated[str, Field(max_length=64)]) -> HTMLResponse:
         """Its report as one page with charts, without scripts."""
-        page = as_html(await find(cycle))
-        return HTMLResponse(page, headers={"Content-Security-Policy": _NO_SCRIPTS})
+        return HTMLResponse(as_html(await find(cycle)), headers={"Content-Security-Policy": _NO_SCRIPTS})
 
     return router
 

@@ -166,8 +166,7 @@ def prompt_routes(release: ProductionIntegrationOrchestrator, note: Callable[[],
     @router.get("/history")
     async def history(label: Label | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[Any]:
         """Who changed what, when and why; the newest first."""
-        found = await prompts.versions.history(label=label, limit=limit)
-        return [entry.as_row() for entry in found]
+        return [entry.as_row() for entry in await prompts.versions.history(label=label, limit=limit)]
 
     @router.get("/versions/{version}")
     async def show(version: Annotated[str, Field(max_length=64)]) -> dict[str, Any]:
@@ -211,8 +210,7 @@ def prompt_routes(release: ProductionIntegrationOrchestrator, note: Callable[[],
     @router.post("/rollback", responses={**WITH_BODY, **_CONFLICT})
     async def rollback(actor: Actor, what: RollBack) -> dict[str, Any]:
         """Go back to the version before, at once and without checks."""
-        done = await prompts.roll_back(actor=actor, reason=what.reason, label=what.label, to=what.to)
-        return done.as_row()
+        return (await prompts.roll_back(actor=actor, reason=what.reason, label=what.label, to=what.to)).as_row()
 
     return router
 

@@ -49,8 +49,7 @@ class Guard:
         limit = self._own.get(scope["path"], self._limit)
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if not declared.isdigit() or int(declared) > limit:
-            refusal = JSONResponse({"detail": _too_large(limit), "fix": "send less at once"}, 413)
-            await refusal(scope, receive, send)
+            await JSONResponse({"detail": _too_large(limit), "fix": "send less at once"}, 413)(scope, receive, send)
             return
         size, whole = 0, False
         loop = asyncio.get_running_loop()

@@ -51,8 +51,7 @@ class Followers:
     def reply(self, events: Events) -> StreamingResponse:
         """The events, as one more follower. Sending it raises `OverloadedError` when there are as many as there may
         be."""
-        headers = {"Cache-Control": "no-store"}
-        return _Followed(self, _keep_open(events), media_type=_EVENT_STREAM, headers=headers)
+        return _Followed(self, _keep_open(events), media_type=_EVENT_STREAM, headers={"Cache-Control": "no-store"})
 
     @contextmanager
     def one_more(self) -> Iterator[None]:

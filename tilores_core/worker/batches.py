@@ -107,8 +107,7 @@ def background_concurrency(services: Services, model: str | None) -> int:
 
 def _outside_executor(host: PluginHost) -> str:
     """The executor of `[use]`, if it runs lines outside this process."""
-    names = (name for name in host.used_names(EXECUTOR) if not runs_in_threads(host, name))
-    return next(names, LOOP)
+    return next((name for name in host.used_names(EXECUTOR) if not runs_in_threads(host, name)), LOOP)
 
 
 def runs_in_threads(host: PluginHost, name: str) -> bool:

@@ -112,8 +112,7 @@ async def run_evaluation(
     store = await services.store.get()
     evaluator = evaluator_of(services, concurrent=concurrent)
     named = None if request.compare is None else await find_run(store.evaluations, request.compare)
-    name = f"evaluation {evaluator.digest(plan)}"
-    lease = await store.leases.take(name, seconds=_LEASE_SECONDS)
+    lease = await store.leases.take(f"evaluation {evaluator.digest(plan)}", seconds=_LEASE_SECONDS)
     if lease is None:
         raise InvalidRequestError(
             "another process does this evaluation already, and nothing is paid for twice",

@@ -176,8 +176,7 @@ async def run_triggered(services: Services) -> None:
 
     async def run(spectrums: tuple[str, ...]) -> StoredCycle | None:
         nonlocal logged
-        reason = f"breaches in {', '.join(spectrums)}"
-        request = await build_request(services, spectrums=spectrums, reason=reason)
+        request = await build_request(services, spectrums=spectrums, reason=f"breaches in {', '.join(spectrums)}")
         try:
             cycle = await cycles.run(request)
         except InvalidRequestError as error:  # another process runs one, or the budget is too small for any

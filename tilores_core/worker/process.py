@@ -133,8 +133,7 @@ async def _work(
 
     host = load_host(environment, loaded=loaded, background=True, **plan)
     async with contextlib.AsyncExitStack() as stack:
-        opening = open_services(host, environment, metrics_folder=metrics_folder)
-        services = await stack.enter_async_context(opening)
+        services = await stack.enter_async_context(open_services(host, environment, metrics_folder=metrics_folder))
         if services.metrics is not None and metrics_folder is not None:
             await services.metrics.start(web=False)
             stack.push_async_callback(services.metrics.aclose)

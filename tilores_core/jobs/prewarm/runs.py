@@ -142,8 +142,7 @@ class ListRuns:
     async def _go(self, one: WarmList, budget: HourlyBudget) -> WarmStats:
         began = time.perf_counter()
         lasting = until_next(self._warmer.interval(one.refresh))
-        questions = one.opening_questions
-        task = WarmTask(questions=questions, min_remaining_ttl=lasting, refresh_records=True, pin=True)
+        task = WarmTask(questions=one.opening_questions, min_remaining_ttl=lasting, refresh_records=True, pin=True)
         run = _ListRun(one, task, WarmStats(customers=len(one.customers)), budget, len(one.customers))
         for who in one.customers:
             self._pool.submit(

@@ -80,8 +80,7 @@ class Warmer:
     @property
     def shortest_life(self) -> float:
         """Seconds that every answer lasts at least."""
-        lives = (self._table.answers.ttl_seconds, *self._table.spectrums.values())
-        return min(lives) * (1.0 - self._table.jitter)
+        return min((self._table.answers.ttl_seconds, *self._table.spectrums.values())) * (1.0 - self._table.jitter)
 
     def interval(self, refresh: float) -> float:
         """Seconds between two rounds of a list: never so many that an answer ends in between."""
@@ -194,8 +193,7 @@ class Warmer:
         return True
 
     def _turn(self, customer_id: str, question: OpeningQuestion, task: WarmTask) -> Turn:
-        spectrum = classify(text_of(question.messages[-1]))
-        life = self._table.spectrums.get(spectrum, self._table.answers.ttl_seconds)
+        life = self._table.spectrums.get(classify(text_of(question.messages[-1])), self._table.answers.ttl_seconds)
         oldest = max(_JUST_NOW, life * (1.0 - self._table.jitter) - task.min_remaining_ttl)
         return Turn(
             messages=question.messages,

@@ -29,8 +29,7 @@ async def baseline(evaluations: Evaluations, run: Evaluation) -> tuple[str, list
     for earlier in await evaluations.recent(limit=100):
         asked = earlier.id != run.id and all(earlier.options.get(name) == own.options.get(name) for name in _SAME)
         if asked and earlier.state == "done" and not earlier.summary.get("fell"):
-            rows = await evaluations.results(earlier.id)
-            return earlier.id, [AnswerResult.of_row(row) for row in rows]
+            return earlier.id, [AnswerResult.of_row(row) for row in await evaluations.results(earlier.id)]
     return None
 
 

@@ -63,8 +63,7 @@ class EvaluationQueue:
             except (TiloresError, ValidationError) as error:  # it cannot be run as it is: a bad name or budget
                 message = error.message if isinstance(error, TiloresError) else "the request is not understood"
                 log.warning("quality.evaluation_failed", run=run.id, error=type(error).__name__)
-                evaluations = (await self.store.get()).evaluations
-                await evaluations.end(run.id, state="failed", summary={"error": message})
+                await (await self.store.get()).evaluations.end(run.id, state="failed", summary={"error": message})
 
         await work_off(self._mark, self.store.leases, MARK, self._waiting, do)
 

@@ -44,8 +44,7 @@ class AnswerResult:
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> AnswerResult:
         """What `row` gave."""
-        scores = Scores(**row["scores"]) if row["scores"] else None
-        return cls(**{**row, "scores": scores})
+        return cls(**{**row, "scores": Scores(**row["scores"]) if row["scores"] else None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,8 +132,7 @@ class _Subject:
     def holds(self, fact: Fact) -> bool:
         """Whether any record holds the value, under whatever name."""
         if fact.kind == "number":
-            value = abs(float(fact.value))
-            return self._index.evidence.bears_out(Claim("number", "number", fact.value, value, 0.0))
+            return self._index.evidence.bears_out(Claim("number", "number", fact.value, abs(float(fact.value)), 0.0))
         return fact.value in self._index.text or f" {plain_words(fact.value)} " in self._words
 
 

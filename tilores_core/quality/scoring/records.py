@@ -43,8 +43,7 @@ class IndexedRecords:
     @cached_property
     def evidence(self) -> Evidence:
         """Every value of the records, in each spelling that bears a claim out."""
-        customers = () if self.customer is None else (self.customer,)
-        return evidence_of(self.text, customers)
+        return evidence_of(self.text, () if self.customer is None else (self.customer,))
 
     @property
     def _fields(self) -> Iterator[tuple[str, Any]]:

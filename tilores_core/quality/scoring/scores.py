@@ -120,8 +120,7 @@ def report_answer(
         elsewhere = {fact.field for fact in forbidden}
         unmet = [fact for fact, credit in zip(question.facts, credits, strict=True) if credit == 0]
         wrong = [fact.field for fact in unmet if fact.field not in elsewhere and reading.is_wrong(fact)]
-        mistakes = len(wrong) + len(forbidden)
-        values["correctness"] = sum(credits) / (found + mistakes) if found else 0.0
+        values["correctness"] = sum(credits) / (found + len(wrong) + len(forbidden)) if found else 0.0
         values["completeness"] = found / len(question.facts) if question.facts else None
         values["abstention"] = 1.0 if said == "no" else values["completeness"]
     else:

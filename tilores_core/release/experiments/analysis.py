@@ -69,8 +69,7 @@ def analyse(
     `weights`: the candidate's share by step. `hours` since the start, `step_hours` since the present step began.
     `best_p`, `mismatch_p`: the smallest p-values of earlier looks, which an always-valid p-value keeps.
     """
-    test = MeanSPRT(tau=_TAU, minimum=FEWEST, p_value=best_p)
-    lift = _stratify(test, [_adjust(arms) for arms in steps.values()])
+    lift = _stratify(MeanSPRT(tau=_TAU, minimum=FEWEST, p_value=best_p), [_adjust(arms) for arms in steps.values()])
     ahead = lift.difference > 0
     confidence = 1 - lift.p_value if ahead else min(0.5, lift.p_value)
     mismatch = min(
@@ -194,8 +193,7 @@ def _find_harm(plan: ExperimentPlan, steps: Steps, total: Mapping[Arm, ArmSums])
             if seen.low > allowed * base:
                 found[name] = f"{name} is higher by {seen.difference / base:.0%} (at least {seen.low / base:.0%})"
     candidate = total["candidate"].scores
-    fixed = Moments(1e12, guards.floor, 0.0)
-    floor = MeanSPRT(tau=_TAU, alpha=alpha, minimum=FEWEST).look(fixed, candidate)
+    floor = MeanSPRT(tau=_TAU, alpha=alpha, minimum=FEWEST).look(Moments(1e12, guards.floor, 0.0), candidate)
     if floor.high < 0:
         found["floor"] = f"quality is {candidate.mean:.1%}, below the floor of {guards.floor:.0%}"
     return found

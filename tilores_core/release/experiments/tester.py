@@ -173,10 +173,8 @@ class ProductionABTester:
         await self._prompts.refresh()
         if deploy and self._prompts.state.number != number:
             await self._prompts.deploy(number, actor=actor, reason=reason)
-        outcome = "deployed" if deploy else "stopped"
-        await self._end(experiment, outcome, reason, experiment.verdict, actor=actor)
-        found = await (await self._store.get()).experiments.get(name)
-        return found or experiment
+        await self._end(experiment, "deployed" if deploy else "stopped", reason, experiment.verdict, actor=actor)
+        return await (await self._store.get()).experiments.get(name) or experiment
 
     async def get(self, name: str) -> Experiment:
         """The newest one of this name. Raises `UnknownNameError`, `StoreError`."""

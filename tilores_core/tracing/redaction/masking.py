@@ -26,8 +26,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with masks. Names of others that are plain to see are masked too."""
-        found = [*spans(text), *self._of_the_customer(text), *_names(text)]
-        return _mask(text, found)
+        return _mask(text, [*spans(text), *self._of_the_customer(text), *_names(text)])
 
     def value(self, value: Any) -> Any:
         """A JSON value with its texts and numbers masked; names of fields stay."""
