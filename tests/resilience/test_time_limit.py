@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tilores_core.errors import DeadlineExceededError
-from tilores_core.resilience import TimeLimit
+from tilores_core.resilience import TimeLimit, current_task
 from tilores_core.testing.waiting import settle
 
 
@@ -37,3 +38,29 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def test_the_task_is_that_of_the_loop_that_runs_now() -> None:
+    def run_two_loops() -> list[bool]:
+        async def is_found() -> bool:
+            return current_task() is asyncio.current_task()
+
+        return [asyncio.run(is_found()), asyncio.run(is_found())]
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(run_two_loops).result() == [True, True]
+    with pytest.raises(RuntimeError):
+        current_task()  # no loop runs
+
+
+async def test_a_callback_has_no_task() -> None:
+    assert current_task() is asyncio.current_task()
+    said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def callback() -> None:
+        with pytest.raises(RuntimeError, match="needs a task"):
+            current_task()
+        said.set_result("none")
+
+    asyncio.get_running_loop().call_soon(callback)
+    assert await said == "none"

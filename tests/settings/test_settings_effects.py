@@ -40,6 +40,32 @@ def test_log_starts_at_the_level_of_the_environment(tmp_path: Path) -> None:
     assert levels("warning") == ["warning"]
 
 
+def test_lines_of_every_kind_are_written_alike(tmp_path: Path) -> None:
+    program = (
+        "import structlog\n"
+        "from tilores_core.logs import bind_request, configure_logging\n"
+        "configure_logging('info', 'json')\n"
+        "log = structlog.get_logger(part='chat')\n"
+        "log.info('plain.line', number=1)\n"
+        "log.warning('%s of %s', 1, 2)\n"
+        "bind_request('req-1')\n"
+        "try: 1 / 0\n"
+        "except ZeroDivisionError: log.exception('with.traceback')\n"
+        "with structlog.testing.capture_logs() as captured: log.error('captured.line')\n"
+        "log.critical(captured[0]['event'], request_id='req-2')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert all(line.pop("timestamp").endswith("Z") and line.pop("part") == "chat" for line in lines)
+    assert "ZeroDivisionError" in lines[2].pop("exception")
+    assert lines == [
+        {"level": "info", "event": "plain.line", "number": 1},
+        {"level": "warning", "event": "1 of 2"},
+        {"level": "error", "event": "with.traceback", "request_id": "req-1"},
+        {"level": "critical", "event": "captured.line", "request_id": "req-2"},
+    ]
+
+
 def test_library_that_is_cancelled_reports_no_error(tmp_path: Path) -> None:
     program = (
         "import asyncio, logging\n"

@@ -305,24 +305,21 @@ class ChatEngine:
 
     def _start_call(self, context: TurnContext, name: str, *, streamed: bool) -> _SharedCall:
         """Start or join the call of this name."""
-        call = self._calls.get(name)
+        call, budget = self._calls.get(name), context.budget
         if call is not None:
             self._coalesced += 1
         else:
-            call = self._calls.start(
-                name,
-                lambda emit: self._generate(context, name, emit if streamed else None),
-                budget=context.budget,
-            )
-        call.join(context.budget)
+            work = partial(self._generate, context, name, streamed)
+            call = self._calls.start(name, work, budget=budget)
+        call.join(budget)
         return call
 
-    async def _generate(self, context: TurnContext, name: str, emit: Emit | None) -> Answer:
+    async def _generate(self, context: TurnContext, name: str, streamed: bool, emit: Emit) -> Answer:
         current_purpose.set(context.turn.purpose)
         async with self._cache.lease(name, accept=partial(self._answers.is_good, context)) as hit:
             if hit is not None:  # another replica has answered the same meanwhile
                 return answer_from_hit(hit, self._clock())
-            answer, reusable = await self._generator.generate(context, emit)
+            answer, reusable = await self._generator.generate(context, emit if streamed else None)
             if reusable:
                 await self._answers.store(context, answer)
             return answer

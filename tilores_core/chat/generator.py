@@ -77,8 +77,8 @@ class AnswerGenerator:
 
         Raises `SourceError`, `ProviderError`.
         """
-        turn, match = context.turn, context.match or NO_CUSTOMER
-        context.prompt = self._with_guidance(context.prompt, context.spectrum)  # only here: a hit needs no spectrum
+        turn, match, spectrum = context.turn, context.match or NO_CUSTOMER, context.spectrum
+        context.prompt = self._with_guidance(context.prompt, spectrum)  # only here: a hit needs no spectrum
         quiet = turn.purpose in ("evaluation", "improvement")  # a run says at its end how many
         watch = self._guard.watch(turn.messages, context.prompt, quiet=quiet)
         if match.outcome.kind == "one":
@@ -113,13 +113,13 @@ class AnswerGenerator:
         name, said = await self._router.ask(
             turn,
             context.model,
-            self._fitting.system(turn, context.prompt, text, tokens, context.spectrum),
+            self._fitting.system(turn, context.prompt, text, tokens, spectrum),
             out,
             context.attempts,
             began=context.started,
             budget=context.budget,
             asked_model=context.asked_model,
-            spectrum=context.spectrum,
+            spectrum=spectrum,
         )
         context.timings["model"] = time.perf_counter() - asked
         cost = self._models.cost_of(name, said)
