@@ -55,7 +55,8 @@ class Upstream:
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(json.loads(await request.read()))
         self.given.append({name.lower(): value for name, value in request.headers.items()})
-        if refused := next((said for key, said in self.refuses.items() if key in self.asked[-1]), None):
+        keys = {*self.asked[-1], *(key for message in self.asked[-1]["messages"] for key in message)}
+        if refused := next((said for key, said in self.refuses.items() if key in keys), None):
             return web.json_response({"error": {"message": refused, "code": "unsupported_parameter"}}, status=400)
         return web.Response(body=self.body, status=self.status, headers={"content-type": self.kind, **self.headers})
 
@@ -215,6 +216,32 @@ async def test_schema_of_a_tool_is_an_objects(
     tool = {"type": "function", "function": {"name": "f", **({} if given is None else {"parameters": given})}}
     await ask(provider, "desk/m", parameters={"tools": [tool]}, streamed=True)
     assert upstream.asked[-1]["tools"][0]["function"].get("parameters") == sent
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("reasoning_content", "messages.1.assistant.reasoning_content: property is unsupported"),
+        ("reasoning_content", "loc: body, messages, 1, assistant, reasoning_content: Extra inputs are not permitted"),
+        ("name", "messages.0.user.name: Extra inputs are not permitted"),
+    ],
+)
+async def test_keys_of_messages_that_a_server_refuses_are_learnt(
+    upstream: Upstream, provider: CompatibleProvider, key: str, said: str
+) -> None:
+    upstream.events(says("Forty.", "stop"))
+    upstream.refuses = {key: said}
+    calls = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    history: list[Message] = [
+        {"role": "user", "content": "Hi", "name": "Ann"},
+        {"role": "assistant", "content": None, "tool_calls": calls, "reasoning_content": "Hm."},
+        {"role": "tool", "tool_call_id": "a", "content": "40"},
+    ]
+    for count in (2, 3):
+        answer = await ask(provider, "desk/m", history, streamed=True)
+        assert (answer.text, len(upstream.asked)) == ("Forty.", count)
+    assert [key in message for message in upstream.asked[-1]["messages"]] == [False] * 3
+    assert history[0].get("name") == "Ann"
 
 
 async def test_refusal_of_what_the_caller_chose_is_the_callers(

@@ -72,6 +72,11 @@ _NO_NAME: Final = re.compile(r"[\s<|\\/>]+")  # what OpenAI takes in no name
 _USAGE_TOO: Final = {"include_usage": True}
 # Keys that a refusal makes us replace, by what it says then.
 _REPLACED: Final = {"max_tokens": "max_completion_tokens", "stream_options": "stream_options"}
+_OF_MESSAGES: Final = frozenset({"reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "name"})
+_FORBIDDEN: Final = re.compile(
+    "unsupported|not (supported|permitted|allowed)|forbidden|unrecognized|unexpected|unknown", re.IGNORECASE
+)
+_KEY: Final = re.compile(r"\w+")
 _MODELS_KEPT: Final = 256
 
 
@@ -144,12 +149,15 @@ class OpenAIProtocolProvider(ChatProvider):
     def _relent(self, error: UpstreamError, body: bytes) -> bytes | None:
         """The request without a key that is refused, and that the caller did not ask for by that name; the refusal is
         remembered. OpenAI's newer models, which Azure serves under any name, take a limit of tokens by its newer name
-        alone; some servers do not know `stream_options`."""
-        said = str(error.body)
-        if error.status_code not in (400, 422) or not any(name in said for name in _REPLACED.values()):
+        alone; some servers do not know `stream_options`, others no thoughts or names in the messages."""
+        if error.status_code not in (400, 422):
             return None
+        said = str(error.body)
         sent = json.loads(body)  # not by orjson, which makes floats of integers that have more than 64 bits
         refused = {key for key, name in _REPLACED.items() if key in sent and name in said}
+        if "messages" in said and _FORBIDDEN.search(said):
+            named = set(_KEY.findall(said)) & _OF_MESSAGES
+            refused |= {f"messages.{key}" for key in named if any(key in message for message in sent["messages"])}
         if not refused:
             return None
         if len(self._learnt) >= _MODELS_KEPT:  # callers may name models that are in no list
@@ -244,10 +252,14 @@ class OpenAIProtocolProvider(ChatProvider):
 
 
 def _replace(body: dict[str, Any], refused: set[str]) -> None:
-    for key in refused & body.keys():
-        value = body.pop(key)
-        if _REPLACED[key] != key:
-            body[_REPLACED[key]] = value
+    for key in refused:
+        if (name := key.removeprefix("messages.")) != key:
+            for message in body["messages"]:
+                message.pop(name, None)
+        elif key in body:
+            value = body.pop(key)
+            if _REPLACED[key] != key:
+                body[_REPLACED[key]] = value
 
 
 def _does_nothing(provider: OpenAIProtocolProvider) -> bool:
