@@ -177,8 +177,7 @@ class AlertDesk:
         ]
 
     async def end_silence(self, silence_id: str) -> None:
-        store = await self._store.get()
-        if not await store.silences.end(silence_id, self._now_ms()):
+        if not await (await self._store.get()).silences.end(silence_id, self._now_ms()):
             known = [silence["id"] for silence in await self.silences()]
             raise UnknownNameError(
                 f"there is no silence '{silence_id[:40]}' in force", fix=f"there are: {_some(known)}"

@@ -139,8 +139,7 @@ class SelfHealing:
                 continue
             if one.state == "reported" and one.diagnosis == "not explained" and not same:
                 continue  # now it is explained
-            overlaps = bool(finding.spectrums) and bool(set(finding.spectrums) & set(one.body["spectrums"]))
-            if not same and not overlaps:
+            if not same and not set(finding.spectrums) & set(one.body["spectrums"]):
                 continue
             if one.state == "verifying":
                 return True

@@ -84,8 +84,7 @@ class ReleaseJobs:
 
     async def _do(self, job: Job, lease: Lease) -> None:
         store, fence = await self._store.get(), lease.fence
-        taken = await store.jobs.start(job.id, fence)
-        if taken is None:
+        if await store.jobs.start(job.id, fence) is None:
             return
         log.info("prompts.job_started", job=job.id, action=job.options["action"])
         try:

@@ -102,8 +102,7 @@ class JobDesk:
         if job.state == "done":
             return JSONResponse(dict(job.totals), status)
         message, fix = job.error or "it failed", job.totals.get("fix")
-        kind = _ERRORS.get(job.totals.get("error", ""), TiloresError)
-        raise kind(message, fix=fix)
+        raise _ERRORS.get(job.totals.get("error", ""), TiloresError)(message, fix=fix)
 
     async def job(self, job_id: str) -> ReleaseJob:
         """A check or deployment that the worker process was asked for."""

@@ -189,8 +189,7 @@ class _Maker:
     def _take(self, wordings: Sequence[Wording], count: int, *, has_outdated: bool = False) -> list[GoldenQuestion]:
         """At most `count` questions, each wording once before any comes again, over the customers in turns."""
         made: list[GoldenQuestion] = []
-        turns = len(self._subjects)
-        for turn in range(turns):
+        for turn in range(len(self._subjects)):
             for place, wording in enumerate(wordings):
                 if len(made) >= count:
                     return made

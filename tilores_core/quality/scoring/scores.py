@@ -241,8 +241,7 @@ def score_live(
     index = records if isinstance(records, IndexedRecords) else IndexedRecords(records)
     stated, ungrounded = (0, 0) if index.quotes(text) else index.strange_values(text, question)
     grounded = 1.0 if stated == 0 else 1.0 - ungrounded / stated
-    said = abstention(text)
-    if said == "no":
+    if abstention(text) == "no":
         right = grounded >= _HALF
     else:
         asked = words_of(question)
