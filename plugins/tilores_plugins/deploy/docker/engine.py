@@ -100,8 +100,7 @@ class Engine:
 
     async def tags(self) -> list[str]:
         """Tags of the project's images, the newest first."""
-        rows = await self.rows("image", "ls", self.settings.name)
-        found = {str(row.get("Tag") or _tag_of(row)) for row in rows}
+        found = {str(row.get("Tag") or _tag_of(row)) for row in await self.rows("image", "ls", self.settings.name)}
         return sorted((tag for tag in found if _is_ours(tag)), reverse=True)
 
     async def image(
@@ -212,5 +211,4 @@ def _is_ours(tag: str) -> bool:
 
 
 def _tag_of(row: Mapping[str, Any]) -> str:
-    names = row.get("Names") or [""]
-    return str(names[0]).rpartition(":")[2]
+    return str((row.get("Names") or [""])[0]).rpartition(":")[2]

@@ -51,8 +51,7 @@ async def run_checks(
 
 def _files(settings: Settings, project: DeployProject) -> Iterator[DeployFinding]:
     for name in _PYTHON_FILES:
-        text = _first_line(project, name)
-        version = re.search(r"(\d+)\.(\d+)", text)
+        version = re.search(r"(\d+)\.(\d+)", _first_line(project, name))
         lowest = tuple(int(part) for part in project.python.split("."))
         if version and (int(version[1]), int(version[2])) < lowest:
             detail = f"{name} asks for Python {version[0]}, and {project.python} is the lowest that works"

@@ -91,8 +91,7 @@ class RailwayTarget:
         return await self._wait(scope, deployment_id, progress)
 
     async def status(self) -> list[Deployment]:
-        scope = await self._find_scope()
-        return await self._list(scope)
+        return await self._list(await self._find_scope())
 
     async def logs(self, deployment: str | None = None, *, lines: int = 200) -> AsyncIterator[DeployLog]:
         if deployment is None:

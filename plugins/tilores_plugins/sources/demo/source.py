@@ -58,8 +58,7 @@ class DemoSource:
         return self._customer(found) if found else None
 
     async def find(self, identifiers: Identifiers, *, limit: int = 10) -> Sequence[Customer]:
-        ids = self._matches(identifiers) if identifiers else []
-        return [self._customer(found) for found in ids[:limit]]
+        return [self._customer(found) for found in (self._matches(identifiers) if identifiers else [])[:limit]]
 
     async def schema(self) -> SourceSchema:
         return self._schema

@@ -94,8 +94,7 @@ class CsvFormat:
                 if values is None:
                     return
                 if values and (values[0].strip(_NOTHING) or any(map(str.strip, values[1:]))):
-                    fields = self._fields(values)
-                    yield Row(start, lines.offset - start, line, fields)
+                    yield Row(start, lines.offset - start, line, self._fields(values))
             except (ValueError, csv.Error) as error:
                 problems.add(line, _reason(error))
                 # A quote that is never closed swallows what follows: go on at the line after it.

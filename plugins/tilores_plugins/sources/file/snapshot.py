@@ -216,8 +216,7 @@ def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
             if number >= _SAMPLE:
                 schema.notice(row)
             identifiers, words = reading.entry(customer_id, row.fields, counts, row.line)
-            moment = reading.moment(row.fields)
-            index.add(row.offset, row.length, customer_id, identifiers, row.group, moment)
+            index.add(row.offset, row.length, customer_id, identifiers, row.group, reading.moment(row.fields))
             index.words.update(words)
         index.freeze()
         problems.close()
@@ -236,8 +235,7 @@ def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
 
 def _choice(settings: Settings, form: Format, sample: Sequence[Row]) -> ColumnChoice:
     nested = not isinstance(form, CsvFormat)
-    known = _find_columns(form, sample)
-    return ColumnChoice(settings, known, settings.path, nested=nested, doubled=form.doubled)
+    return ColumnChoice(settings, _find_columns(form, sample), settings.path, nested=nested, doubled=form.doubled)
 
 
 def _notes(form: Format) -> Iterator[str]:

@@ -78,8 +78,7 @@ def _schema(catalogue: Catalogue, paths: dict[str, Leaf], selection: str) -> Sou
         )
         for path, leaf in paths.items()
     )
-    digest = hashlib.sha256(f"{catalogue.hash}\n{selection}".encode())
-    return SourceSchema(fields=fields, hash=digest.hexdigest())
+    return SourceSchema(fields=fields, hash=hashlib.sha256(f"{catalogue.hash}\n{selection}".encode()).hexdigest())
 
 
 def _description(leaf: Leaf) -> str:

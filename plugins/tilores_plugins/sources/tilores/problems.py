@@ -167,8 +167,7 @@ def token_denied(status: int, code: object) -> SourceError:
 def by_status(status: int, after: float | None) -> Exception | None:
     """What a status says whatever the body is; None when the body must tell (2xx, 400, 422)."""
     if status >= 500 or status == 429:
-        fault = Fault.THROTTLED if status == 429 else Fault.FAILED
-        error = passing(fault, after or 1.0, status=status)
+        error = passing(Fault.THROTTLED if status == 429 else Fault.FAILED, after or 1.0, status=status)
         return BusyError(error, after) if status in _BUSY else error
     if status == 401:
         return RejectedTokenError()

@@ -151,8 +151,7 @@ def fitting(parameter: Parameter, value: Any) -> Any:
         return number if parameter.type == "number" else None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    text = str(value).strip()
-    return text or None
+    return str(value).strip() or None
 
 
 def phone_spellings(number: str | None) -> list[str]:

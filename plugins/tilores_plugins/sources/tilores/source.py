@@ -65,8 +65,7 @@ def build(context: PluginContext) -> TiloresSource:
         except ServicesNotOpenError:  # `tilores doctor` builds the source alone
             return None
 
-    schema_file = SchemaFile(context.data_dir, settings.api_url)
-    return TiloresSource(settings, context.state.get(Status), schema_file, cache)
+    return TiloresSource(settings, context.state.get(Status), SchemaFile(context.data_dir, settings.api_url), cache)
 
 
 class TiloresSource:
@@ -126,8 +125,7 @@ class TiloresSource:
         """All customers that the instance finds with these parameters, unfiltered: for a model's searches."""
 
         async def work(plan: Plan, limit: Deadline) -> list[Customer]:
-            complete = {**self._settings.fixed_parameters, **given}
-            return await self._ask(plan, [complete], self._settings.page, limit)
+            return await self._ask(plan, [{**self._settings.fixed_parameters, **given}], self._settings.page, limit)
 
         return await self._work("customers", work)
 

@@ -120,8 +120,7 @@ class Tokens:
         except SourceError as error:
             self._on_failure(error)
             raise
-        now = time.monotonic()
-        token = self._token = Token.new(granted.value, granted.seconds, now)
+        token = self._token = Token.new(granted.value, granted.seconds, time.monotonic())
         if self._after_refusal is not None:
             self._after_refusal = token.value
         if self._error is not None:
@@ -161,5 +160,4 @@ def _again(error: SourceError, seconds: float) -> SourceError:
 
 def basic(client_id: str, secret: str) -> str:
     """The header for client credentials; RFC 6749 2.3.1 wants both parts form-encoded."""
-    both = f"{quote(client_id, safe='')}:{quote(secret, safe='')}"
-    return "Basic " + base64.b64encode(both.encode()).decode()
+    return "Basic " + base64.b64encode(f"{quote(client_id, safe='')}:{quote(secret, safe='')}".encode()).decode()

@@ -42,8 +42,7 @@ def read_traceparent(header: str) -> Origin | None:
 
 def span_id(run_id: str, *place: str | int) -> bytes:
     """Eight bytes for the span at `place` in its run; the root has no place."""
-    told = "\0".join((run_id, *map(str, place)))
-    return blake2b(told.encode("utf-8", "replace"), digest_size=8).digest()
+    return blake2b("\0".join((run_id, *map(str, place))).encode("utf-8", "replace"), digest_size=8).digest()
 
 
 def _trace_id(run_id: str) -> bytes:
