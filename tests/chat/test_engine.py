@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from hypothesis import example, given, strategies as st
@@ -24,6 +26,7 @@ from tilores_core.chat.stored import pieces_of
 from tilores_core.contracts import Answer, Message, Prompt, Turn, Usage
 from tilores_core.errors import PermissionDeniedError, UnknownModelError
 from tilores_core.testing import FakeProvider, FakeReply
+from tilores_core.testing.fake_provider import FakeCall
 from tilores_core.testing.tiers import SharedStore
 from tilores_plugins.providers.demo.provider import DemoProvider
 from tilores_plugins.providers.demo.settings import DemoModelSettings
@@ -108,6 +111,44 @@ async def test_a_stream_of_tool_calls_ends_with_the_calls(world: World) -> None:
     assert answer.tool_calls == (call,)
     assert answer.finish_reason == "tool_calls"
     assert "".join(piece.tool_calls[0]["function"]["arguments"] for piece in pieces) == '{"to":"desk 4"}'
+
+
+@pytest.mark.parametrize("name", ["catalog.find", "21st/search", "顧客検索", "a" * 65])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_name_of_a_tool_that_no_provider_takes_is_another_to_the_model(
+    world: World, name: str, streamed: bool
+) -> None:
+    function = {"name": name, "description": "Find.", "parameters": {"type": "object", "properties": {}}}
+    parameters = {
+        "tools": [{"type": "function", "function": function}],
+        "tool_choice": {"type": "function", "function": {"name": name}},
+    }
+    before = {"id": "c0", "type": "function", "function": {"name": name, "arguments": "{}"}}
+    history = [
+        {"role": "user", "content": "Find it."},
+        {"role": "assistant", "content": None, "tool_calls": [before]},
+        {"role": "tool", "tool_call_id": "c0", "content": "Not there."},
+    ]
+    sent: list[str] = []
+
+    def reply(asked: FakeCall) -> FakeReply:
+        (tool,) = asked.parameters["tools"]
+        sent.extend([tool["function"]["name"], asked.parameters["tool_choice"]["function"]["name"]])
+        sent.extend(call["name"] for message in asked.messages for call in getattr(message, "tool_calls", ()))
+        called = {"id": "c1", "type": "function", "function": {"name": sent[0], "arguments": "{}"}}
+        return FakeReply(tool_calls=(called,), finish_reason="tool_calls")
+
+    world.provider.otherwise = reply
+    asked: dict[str, Any] = {"messages": tuple(history), "parameters": parameters}
+    if streamed:
+        pieces, answer = await world.listen(**asked)
+        assert [call["function"]["name"] for piece in pieces for call in piece.tool_calls if "id" in call] == [name]
+    else:
+        answer = await world.ask(**asked)
+    assert [call["function"]["name"] for call in answer.tool_calls] == [name]
+    assert len(sent) == 3
+    assert len(set(sent)) == 1
+    assert re.fullmatch("[a-zA-Z_][a-zA-Z0-9_-]{0,63}", sent[0])
 
 
 async def test_an_unknown_model_is_refused_everywhere(world: World) -> None:

@@ -18,6 +18,7 @@ from tilores_core.contracts import Attempt, CompletionPiece, Delta, Message, Tur
 from tilores_core.errors import DeadlineExceededError, error_code
 from tilores_core.llm.failures import failure_of
 from tilores_core.llm.normalizer import NO_USAGE, Completion, Normalizer
+from tilores_core.llm.tool_names import ToolNames
 from tilores_core.llm.written_calls import offered_tools
 
 OnDelta = Callable[[Delta], None]
@@ -74,18 +75,26 @@ class ModelCall:
         called = False
         try:
             # Before the watch begins: importing an SDK may take long, and is not the model's silence.
+            messages, parameters = self.messages, self.turn.parameters
+            if (names := ToolNames.of(parameters)) is not None:
+                messages, parameters = names.write(messages, parameters)
             try:
                 pieces, streamed = await self.models.begin(
                     self.model,
-                    self.messages,
-                    self.turn.parameters,
+                    messages,
+                    parameters,
                     stream=self.pieces,
                     seconds=self.budget.remaining(),
                 )
             except TimeoutError:
                 raise WatchExpiredError("late") from None
             called = True
-            said = await self._listen(pieces, streamed, on_delta, heard, started)
+            answer = Normalizer(offered_tools(parameters))
+            said = await self._listen(
+                pieces, streamed, on_delta if names is None else names.reading(on_delta), heard, started, answer
+            )
+            if names is not None:
+                said = names.read(said)
             self.permit.succeeded(heard[0] if heard else None)
             return said
         except CannotJoinError as joining:
@@ -130,9 +139,9 @@ class ModelCall:
         on_delta: OnDelta,
         heard: list[float],
         started: float,
+        answer: Normalizer,
     ) -> Completion:
         watch = Watch(first=self.first if streamed else self.whole, between=self.between, budget=self.budget)
-        answer = Normalizer(offered_tools(self.turn.parameters))
         goes_on = False  # behind an end: some say with every piece that it is the last
         try:
             with watch:
