@@ -124,7 +124,6 @@ def opportunities(baseline: Mapping[str, Any]) -> dict[str, Any]:
         spectrums = where.setdefault(row["fault"], Counter())
         spectrums[row["spectrum"]] += row["count"]
     answers = max(1, baseline["answers"])
-    ranked = sorted(gains, key=lambda fault: (-gains[fault], fault))
     return {
         "faults": [
             {
@@ -133,7 +132,7 @@ def opportunities(baseline: Mapping[str, Any]) -> dict[str, Any]:
                 "gain": gains[fault] / answers,
                 "spectrums": [name for name, _ in where[fault].most_common(3)],
             }
-            for fault in ranked[:_MOST_SHOWN]
+            for fault in sorted(gains, key=lambda fault: (-gains[fault], fault))[:_MOST_SHOWN]
         ]
     }
 

@@ -117,13 +117,12 @@ class CycleWork:
         known = await accumulator.summarise(
             models=self.request.models, spectrums=self.request.spectrums, now_ms=at_ms
         )
-        lessons = [one.lesson for one in known]
         engine = ContinuousOptimizationEngine(
             self.request,
             self._ground,
             self.journal,
             max_tokens=self._parts.max_tokens,
-            lessons=lessons,
+            lessons=[one.lesson for one in known],
             ask=self._parts.ask,
         )
         asked, models = self._ground.sizes, len(self.request.models)
@@ -193,9 +192,8 @@ class CycleWork:
             after.update(pairs[1])
             if test.add(question_differences(*pairs)):
                 break
-        decision = test.decide(compare(before.values(), after.values()).worse_cells)
         return {
-            "decision": asdict(decision),
+            "decision": asdict(test.decide(compare(before.values(), after.values()).worse_cells)),
             "present": baseline_output([*before.values()], self._ground.answerable),
             "winner": baseline_output([*after.values()], self._ground.answerable),
             "spent": asdict(self.journal.spent),

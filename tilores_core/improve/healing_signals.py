@@ -124,10 +124,9 @@ class ModelHolds:
     async def follow(self) -> dict[tuple[str, str], Hold]:
         """Hold what is to be held now. Raises `StoreError`."""
         now = self._clock() * 1000
-        episodes = await (await self._store.get()).healing.recent(limit=100)
         held = {
             (one.body["model"], spectrum): Hold((one.body["held_until_ms"] - now) / 1000, _changed_at(one.body))
-            for one in reversed(episodes)
+            for one in reversed(await (await self._store.get()).healing.recent(limit=100))
             if one.body.get("held_until_ms", 0) > now
             for spectrum in one.body["spectrums"] or [""]
         }

@@ -88,7 +88,6 @@ async def quality_overview(store: LazyStore, table: QualityTable, *, now_ms: int
     series = await opened.windows.query(
         since, now_ms + 1, now_ms=now_ms, step_ms=step, by=("model", "spectrum"), measures=("overall",)
     )
-    trends = QualityTrendAnalyzer().trends(series)
     return {
         "hours": hours,
         "levels": {name: getattr(table, name) for name in ("excellent", "target", "warning", "critical")},
@@ -104,7 +103,7 @@ async def quality_overview(store: LazyStore, table: QualityTable, *, now_ms: int
                 "variance": _round(trend.variance),
                 "changed": trend.change is not None and trend.change.p_value < 0.01,
             }
-            for (model, spectrum), trend in trends.items()
+            for (model, spectrum), trend in QualityTrendAnalyzer().trends(series).items()
         ],
     }
 

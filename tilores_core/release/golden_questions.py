@@ -52,10 +52,9 @@ class GoldenQuestions:
         from tilores_core.quality.evaluation import EvaluationPlan, Evaluator
 
         sets = await self._make()
-        questions = {question.id: question for asked in sets.values() for question in asked}
         plan = EvaluationPlan(
             models=(model or self._engine.models.default,),
-            questions=tuple(questions.values()),
+            questions=tuple({question.id: question for asked in sets.values() for question in asked}.values()),
             prompt=prompt,
         )
         run = await Evaluator(engine=self._engine, source=self._source).evaluate(plan)

@@ -96,8 +96,7 @@ class PromptVersions:
         texts = _texts(parts)
         if texts == _texts((await self.get(parent)).parts):
             return parent, False
-        store = await self._store.get()
-        version = await store.prompts.create(
+        version = await (await self._store.get()).prompts.create(
             texts, author=author, reason=reason, parent=parent, builtin=BUILTIN_PARTS
         )
         self._store.notify(PROMPTS)

@@ -108,11 +108,10 @@ class QuestionAsker:
             return replace(empty, error="answered_by_fallback", seconds=time.monotonic() - begun)
         scores = report_answer(question, answer.text, records).scores
         self._note(trace_id, scores.as_numbers())
-        judged = await self._judge_answer(plan, question, answer.text, spending)
         return replace(
             empty,
             scores=scores,
-            judged=judged,
+            judged=await self._judge_answer(plan, question, answer.text, spending),
             input_tokens=answer.usage.input_tokens,
             output_tokens=answer.usage.output_tokens,
             cost=answer.cost,

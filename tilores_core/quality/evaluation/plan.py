@@ -176,10 +176,9 @@ async def build_plan(
     names = tuple(models.resolve(name) for name in request.models) or default_models(models.listing())
     judge = None if request.judge is None else models.resolve(request.judge)
     await models.require(*names, *(() if judge is None else (judge,)))
-    golden = await _golden(request, source, questions)
     return EvaluationPlan(
         models=names,
-        questions=_choose(request, golden, own=questions is not None),
+        questions=_choose(request, await _golden(request, source, questions), own=questions is not None),
         prompt=prompt,
         seed=request.seed,
         judge=judge,
