@@ -143,6 +143,24 @@ async def test_tool_choices(
     assert body["tools"][0]["input_schema"] == TOOL["function"]["parameters"]
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"temperature": 0.5, "top_p": 1}, {"temperature": 0.5}),
+        ({"temperature": 1, "top_p": 0.5}, {"top_p": 0.5}),
+        ({"temperature": 1, "top_p": 1}, {"temperature": 1}),
+        ({"top_p": 1}, {"top_p": 1}),
+        ({"temperature": 0.5, "top_p": 0.5}, {"temperature": 0.5, "top_p": 0.5}),
+    ],
+)
+async def test_the_usual_one_of_temperature_and_top_p_is_left_out_beside_the_other(
+    upstream: FakeUpstream, provider: AnthropicProvider, given: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    await ask(provider, MODEL, HELLO, given)
+    body = upstream.requests[-1].body
+    assert {name: body[name] for name in ("temperature", "top_p") if name in body} == sent
+
+
 async def test_unions_at_the_top_of_a_tools_schema_are_one_object_and_told(
     upstream: FakeUpstream, provider: AnthropicProvider
 ) -> None:

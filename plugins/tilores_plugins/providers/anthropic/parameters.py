@@ -88,6 +88,14 @@ def _effort(effort: str, model: ModelData) -> Mapping[str, Any]:
     return {"reasoning_effort": effort}
 
 
+def keep_one_sampling(fields: dict[str, Any]) -> None:
+    """Leave out `temperature` or `top_p` where it is the usual 1: newer Claudes refuse the two together."""
+    if "temperature" in fields and "top_p" in fields:
+        usual = next((name for name in ("top_p", "temperature") if fields[name] == 1), None)
+        if usual is not None:
+            del fields[usual]
+
+
 PARAMETERS: Final[Fields] = {
     "temperature": temperature_up_to_one("Anthropic"),
     "top_p": "top_p",

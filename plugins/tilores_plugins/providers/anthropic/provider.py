@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core import PluginContext
 from tilores_core.llm import ChatProvider, ModelData, library_of, load_catalogue
-from tilores_plugins.providers.anthropic.parameters import PARAMETERS
+from tilores_plugins.providers.anthropic.parameters import PARAMETERS, keep_one_sampling
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -36,6 +36,7 @@ class AnthropicProvider(ChatProvider):
         from tilores_plugins.providers.anthropic.model import Claude
 
         fields.setdefault("max_tokens", self._longest(model))
+        keep_one_sampling(fields)
         one_call = fields.pop("one_call", False)
         extras = fields.get("model_kwargs", {})
         if one_call and "tools" in extras:
