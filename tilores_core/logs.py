@@ -153,11 +153,12 @@ class LastingFault:
     """A fault that is met again and again while it lasts, such as a database that is away: each of its reasons is to
     be logged once, and its end is. One that comes and goes is logged once a minute.
 
-    `event`: the one that it is logged as. `clock`: in seconds.
+    `event`: the one that it is logged as; `about`: what else its end says. `clock`: in seconds.
     """
 
-    def __init__(self, event: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, event: str, *, clock: Callable[[], float] = time.monotonic, **about: str) -> None:
         self._event = event
+        self._about = about
         self._clock = clock
         self._reasons: set[str] = set()
         self._logged: dict[str, float] = {}
@@ -179,6 +180,6 @@ class LastingFault:
         if self._since is None:
             return
         if self._reasons:
-            log.info("fault.over", fault=self._event, seconds=round(self._clock() - self._since, 1))
+            log.info("fault.over", fault=self._event, **self._about, seconds=round(self._clock() - self._since, 1))
             self._reasons.clear()
         self._since = None

@@ -59,7 +59,10 @@ class GuardedTier:
         self.errors = 0
         self.skipped = 0
         self.condition = Condition()
-        self._faults = {reads: LastingFault("cache.breaker_opened") for reads in (True, False)}
+        self._faults = {
+            reads: LastingFault("cache.breaker_opened", tier=name, calls="reads" if reads else "writes")
+            for reads in (True, False)
+        }
         self._timeout = timeout
 
     async def call(self, work: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T | _Failed:

@@ -67,7 +67,7 @@ async def run_tasks(
 
 
 async def _supervise(services: Services, task: WorkerTask, first_pause: float) -> None:
-    pause, fault = first_pause, LastingFault("worker.task_failed")
+    pause, fault = first_pause, LastingFault("worker.task_failed", task=task.name)
     while True:
         begun = time.monotonic()
         recovered = asyncio.get_running_loop().call_later(_RECOVERED_SECONDS, fault.end)
