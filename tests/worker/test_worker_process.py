@@ -273,7 +273,9 @@ def test_presence_tells_running_workers_from_those_that_ended_and_were_killed(tm
         assert (seen.running, seen.restarts, seen.starting) == (1, 3, False)
         assert seen.last_seen is not None
     _age(tmp_path, 120)
-    assert workers(tmp_path) == WorkersSeen()
+    assert (workers(tmp_path).missing, workers(tmp_path).last_seen is None) == (True, False)
+    assert announce_start(tmp_path, failed=True) == starts
+    assert (workers(tmp_path).starting, workers(tmp_path).last_seen is None) == (False, False)
     starts.unlink()
 
     (tmp_path / "file").touch()

@@ -239,7 +239,8 @@ class Models:
             except ProviderAuthError as error:
                 missing = error.fix or error.message
             except Exception as error:
-                log.warning("chat.model_not_ready", model=name, error=type(error).__name__)
+                fix = getattr(error, "fix", None)
+                log.warning("chat.model_not_ready", model=name, error=type(error).__name__, fix=fix)
             if missing is not None and name == self.default:
                 log.warning("chat.default_model_not_ready", model=name, fix=missing)
 

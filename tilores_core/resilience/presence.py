@@ -31,8 +31,8 @@ _FORGOTTEN_SECONDS: Final = 24 * 3600.0
 class WorkersSeen:
     """The worker processes that have reported to the store.
 
-    `last_seen`: seconds since the epoch, None when no worker was seen; `restarts`: of the one seen last; `starting`:
-    none runs yet, and a server has begun to start one.
+    `last_seen`: seconds since the epoch, None when no worker was seen and none should be there; `restarts`: of the
+    one seen last; `starting`: none runs yet, and a server has begun to start one.
     """
 
     running: int = 0
@@ -45,13 +45,14 @@ class WorkersSeen:
         return not (self.running or self.starting)
 
 
-def announce_start(data_dir: Path) -> Path | None:
-    """Say that this process begins to start a worker; the file that says so, None where none can be written."""
+def announce_start(data_dir: Path, *, failed: bool = False) -> Path | None:
+    """Say that this process begins to start a worker, or that it has died; the file that says so, None where none can
+    be written."""
     path = data_dir / "workers" / f"{os.getpid()}-starts.json"
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(path, "w", opener=open_private) as file:
-            json.dump({"pid": os.getpid(), "host": machine(), "starts": True}, file)
+            json.dump({"pid": os.getpid(), "host": machine(), "starts": not failed}, file)
         return path
     return None
 
@@ -100,7 +101,10 @@ def workers(data_dir: Path) -> WorkersSeen:
             seen = path.stat().st_mtime
             record = json.loads(path.read_text())
             if "starts" in record:
-                starting |= now - seen < _START_SECONDS and not _is_dead(record)
+                if not _is_dead(record):
+                    begins = record["starts"] and now - seen < _START_SECONDS
+                    starting |= begins
+                    last_seen = last_seen if begins else max(seen, last_seen or 0.0)  # it should be there
                 continue
             if last_seen is None or seen >= last_seen:
                 last_seen, restarts = seen, int(record["restarts"])

@@ -83,6 +83,7 @@ class WorkerSupervisor:
             if time.monotonic() - begun > _HEALTHY_SECONDS:
                 pause = _FIRST_PAUSE
             log.warning("worker.died", code=code, restart_in_s=pause)
+            announce_start(self._data_dir, failed=True)
             self._ending.wait(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
             restarts += 1

@@ -94,7 +94,9 @@ class EmbeddedServer:
         except TimeoutError:
             raise CacheStartingError("the embedded Redis is still starting") from None
         except (OSError, subprocess.SubprocessError) as error:
-            raise CacheError(f"cannot start the embedded Redis: {type(error).__name__}") from error
+            why = getattr(error, "strerror", None) or type(error).__name__
+            fix = "make room in the data folder, or let this user write there"
+            raise CacheError(f"cannot start the embedded Redis: {why}", fix=fix) from error
 
     async def aclose(self) -> None:
         """Stop using the server. It goes on for the processes that still use it."""
