@@ -50,8 +50,10 @@ def entry(value: bytes = b"value") -> CacheEntry:
 
 
 def pids(data_dir: Path) -> list[int]:
-    """Of the guard and the server."""
-    return [int(word) for word in (data_dir / "redis" / "server.lock").read_text().split()]
+    """Of the guard and the server, which may answer before the guard has noted them."""
+    lock = data_dir / "redis" / "server.lock"
+    wait_until(lambda: len(lock.read_text().split()) == 2)
+    return [int(word) for word in lock.read_text().split()]
 
 
 def alive(pid: int) -> bool:
