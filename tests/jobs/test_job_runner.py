@@ -16,6 +16,7 @@ from tilores_core.jobs import job_runner
 from tilores_core.jobs.batch_output import OutputFailedError
 from tilores_core.jobs.job_folder import JobFolder, Kind
 from tilores_core.jobs.job_runner import JobRunner, Start
+from tilores_core.resilience.presence import machine
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 from tilores_core.testing import eventually
@@ -58,6 +59,18 @@ async def test_batch_whose_output_cannot_be_written_waits_and_goes_on(
     assert runs == 4
     events = [(line["event"], line.get("error")) for line in logs if line["event"].startswith(("job", "fault"))]
     assert events == [("job.started", None), ("jobs.wait", "full"), ("job.done", None), ("fault.over", None)]
+
+
+async def test_job_of_a_process_that_was_killed_goes_on_at_once(tmp_path: Path) -> None:
+    (tmp_path / "batch" / "warm").mkdir(parents=True)
+    async with aclosing(LazyStore(store_address(None, tmp_path))) as lazy:
+        killed = f"{machine()}:{2**22 + 1}:mark"  # a process that cannot be
+        assert await (await lazy.get()).leases.acquire("batch:warm", killed, 3600.0)
+
+    async def start(job: Any) -> Any:
+        return SimpleNamespace(run=lambda: asyncio.sleep(0), totals=dict, lines=lambda: 0)
+
+    await _run_to_its_end(tmp_path, JobFolder(tmp_path / "batch"), "batch", {"batch": start})
 
 
 async def _run_to_its_end(

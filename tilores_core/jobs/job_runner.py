@@ -17,7 +17,7 @@ from tilores_core.errors import StoreError, TiloresError
 from tilores_core.jobs.batch_output import OutputBusyError, OutputFailedError
 from tilores_core.jobs.job_folder import JobFolder, Kind
 from tilores_core.logs import LastingFault, sanitize_exception
-from tilores_core.resilience import Lease, acquire_lease, cancel_tasks
+from tilores_core.resilience import Lease, cancel_tasks
 from tilores_core.store.lazy import LazyStore
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class JobRunner:
             await asyncio.to_thread(self._folder.mark_ended, job_id)
 
     async def _claim(self, store: Store, job: Job, start: Start) -> None:
-        lease = await acquire_lease(store.leases, _lease_name(job), seconds=LEASE_SECONDS)
+        lease = await store.leases.take(_lease_name(job), seconds=LEASE_SECONDS)
         if lease is None:
             return
         async with lease:
