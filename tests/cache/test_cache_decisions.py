@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 
 from tilores_core.cache import policy
 from tilores_core.cache.coherence import RecentStores

@@ -6,10 +6,10 @@ import asyncio
 import textwrap
 import tomllib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.cache.tiered_world import Build, memory
 from tilores_core.cache.invalidation import invalidation

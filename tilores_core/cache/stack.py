@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from time import perf_counter
+
+from msgspec.structs import replace
 
 from tilores_core.cache import policy
 from tilores_core.cache.coherence import RecentStores

@@ -14,10 +14,11 @@ import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Never
 
 from cachetools import TTLCache
+from msgspec.structs import replace
 
 from tilores_core.cache import policy
 from tilores_core.cache.counters import NamespaceCounters

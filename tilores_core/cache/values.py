@@ -22,8 +22,7 @@ HEADER_BYTES = _HEADER.size
 
 
 # An entry itself, so that the tier in this process can keep it and a hit there makes no object and copies no bytes.
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit(CacheEntry):
+class Hit(CacheEntry, frozen=True, kw_only=True, gc=False):
     """An entry that was found, with `value`, `expires_at` and `tags`. Times in seconds since the epoch.
 
     `tier` is `l1`, `l2`, …, or `miss` when it was made just now. Fresh until `fresh_until`, then stale, but still to

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
+
+class CacheEntry(Struct, frozen=True, gc=False):  # gc: it holds nothing that could hold it
     """Bytes with an expiry (seconds since the epoch) and the tags they can be deleted by."""
 
     value: bytes
