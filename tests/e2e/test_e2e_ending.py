@@ -80,7 +80,13 @@ def test_what_is_not_finished_in_time_ends_with_an_error(start_gated: StartGated
             streams[path] = reply.iter_lines()
             read_until(streams[path], "first ")
         wait_until(lambda: gate.events.count("start") == 2, "the whole answer is not under way")
+        upload = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+        headers = f"Host: 127.0.0.1:{server.port}\r\nContent-Length: 9\r\nExpect: 100-continue"
+        key = server.admin["Authorization"]
+        upload.sendall(f"POST /admin/batch HTTP/1.1\r\n{headers}\r\nAuthorization: {key}\r\n\r\n".encode())
+        assert upload.recv(1000).startswith(b"HTTP/1.1 100")  # the body is read, and does not come
         server.signal()
+        refused = b"".join(iter(lambda: upload.recv(1000), b""))
         last = {path: [line for line in lines if line][-2:] for path, lines in streams.items()}
     assert last["chat/stream"][0] == last["chat/stream_log"][0] == "event: error"
     for path in ("chat/stream", "chat/stream_log"):
@@ -90,10 +96,12 @@ def test_what_is_not_finished_in_time_ends_with_an_error(start_gated: StartGated
     error = json.loads(last["v1/chat/completions"][-1].removeprefix("data: "))["error"]
     assert (error["code"], error["message"].startswith(ENDING)) == ("service_unavailable", True)
     assert (whole.result().status_code, whole.result().headers["Retry-After"]) == (503, "1")
+    assert refused.startswith(b"HTTP/1.1 503")
+    assert ENDING.encode() in refused
     assert server.wait() == 0
     gate.wait_for("cancelled")
     gate.wait_for("closed")
-    assert len(server.lines(event="request.cancelled_by_shutdown")) == 4
+    assert len(server.lines(event="request.cancelled_by_shutdown")) == 5
 
 
 # --- several workers ----------------------------------------------------------------------------------------

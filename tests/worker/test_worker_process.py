@@ -298,5 +298,8 @@ def test_presence_tells_running_workers_from_those_that_ended_and_were_killed(tm
     assert workers(tmp_path).last_seen is not None
     killed(lambda told: {**told, "host": "another"})
     assert workers(tmp_path).running == 1
+    _age(tmp_path, -3600)  # the clock was put back
+    assert workers(tmp_path).running == 0
+    _age(tmp_path, 3600)
     _age(tmp_path, 60)
     assert workers(tmp_path).running == 0

@@ -108,7 +108,7 @@ def workers(data_dir: Path) -> WorkersSeen:
                 continue
             if last_seen is None or seen >= last_seen:
                 last_seen, restarts = seen, int(record["restarts"])
-            running += now - seen < FRESH_SECONDS and not _is_dead(record)
+            running += abs(now - seen) < FRESH_SECONDS and not _is_dead(record)  # a clock may have been put back
     return WorkersSeen(running, last_seen, restarts, starting and not running)
 
 
