@@ -20,7 +20,7 @@ from tilores_core.chat.customer.words import (
 )
 from tilores_core.contracts import Customer, Evidence
 from tilores_core.identity import normalise_name, parse_date
-from tilores_core.identity.names import PARTICLES, fold, name_words
+from tilores_core.identity.names import GENERATIONS, PARTICLES, fold, generation_of, name_words
 
 _WORD = re.compile(r"[^\W_]+")
 _YEAR = re.compile(r"(?:18|19|20)\d\d", re.ASCII)
@@ -33,7 +33,7 @@ _BIRTH_FIELDS: Final = word_set(
 _SEX_FIELDS: Final = words_in_any("sex_fields")
 _SEXES: Final = {word: key for key in ("female", "male") for word in words_in_any(key)}
 _WITH: Final = "with|mit|avec|con|met|com"
-_WITHOUT: Final = "without|ohne|sans|sin|senza|zonder|sem"
+_WITHOUT: Final = "without|no|ohne|sans|sin|senza|zonder|sem"
 _TWICE: Final = ("two", "double", "zwei", "doppel", "deux", "dos", "due", "twee", "dois")
 _SPELLING: Final = keywords((*_WITH.split("|"), *_WITHOUT.split("|"), "end"))
 _SPELT = re.compile(
@@ -64,7 +64,9 @@ _NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
 _PARTS: Final = (all_phrases("first_name"), all_phrases("last_name"))
 _NAME_FIELDS: Final = frozenset((*_PARTS[0], *_PARTS[1], "name", "full name", "customer name", "nickname", "alias"))
 _SAID_FIRST: Final = words_in_any("family_first")
+_GENERATION_WORDS: Final = keywords(set(GENERATIONS) - {"second", "third", "fourth", "elder", "younger"})
 _SHORT_MESSAGE: Final = 6  # words
+_FEW_WORDS: Final = 4  # beside "senior", which is said of discounts, too
 _SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
 
 
@@ -146,8 +148,10 @@ def spelling_fits(customer: Customer, reading: Reading) -> bool:
     given, _, family = fold(customer.name or "").partition(" ")
     for match in _SPELT.finditer(reading.said.low):
         name = given if match["name"] == given else family or given
-        letters = (match["letter"] or "") * (2 if match["how"] in _TWICE else 1)
-        spelt = (letters in name) is (match["with"] in _WITH.split("|"))
+        letter = match["letter"] or ""
+        held = letter * 2 in name if match["how"] in _TWICE else letter in name
+        held = held and not (match["how"] == "one" and letter * 2 in name)
+        spelt = held is (match["with"] in _WITH.split("|"))
         if not (name.endswith(match["end"]) if match["end"] else spelt):
             return False
     return True
@@ -187,6 +191,12 @@ def has_longer_name(customer: Customer, said: str) -> bool:
     )
 
 
+def is_less_than_named(customer: Customer, partial: Iterable[Evidence]) -> bool:
+    """Whether more than one word of the name is left unsaid: "no, just Mary", after Mary Ann Evans."""
+    said = {word for part in partial for word in normalise_name(part.value).split()}
+    return len(set(normalise_name(customer.name or "").split()) - PARTICLES - said) > 1
+
+
 def is_turned_round(customer: Customer, said: str) -> bool:
     """Whether a name may be another person's for its order: "Martin James" of James Martin, two given names, or
     "frost helen", an order of lists and not of speech, save for family names that are always said first."""
@@ -209,6 +219,14 @@ def _names_of(customer: Customer) -> Iterator[str]:
             plain = fold(label)
             if isinstance(value, str) and _NAMING.search(plain) and RELATIONS.isdisjoint(_NOT_LETTER.split(plain)):
                 yield value
+
+
+def other_generation(customer: Customer, said: Said) -> str:
+    """The generation that a short message names where it is not the customer's: "and senior?"; else empty."""
+    own = generation_of(customer.name or "")
+    if not own or len(said.plain) > _FEW_WORDS or said.negated:
+        return ""
+    return next((GENERATIONS[w] for w in said.keywords & _GENERATION_WORDS if GENERATIONS[w] != own), "")
 
 
 def is_wrong(customers: Iterable[Customer], text: str) -> bool:
@@ -306,7 +324,9 @@ def sex_meant(reading: Reading) -> str | None:
 
 
 def says_trait(reading: Reading) -> bool:
-    """Whether the message may say how the name is spelt, or the sex, of the customer."""
+    """Whether the message may say how the name is spelt, the generation, or the sex of the customer."""
+    if not reading.said.keywords.isdisjoint(_GENERATION_WORDS):
+        return True
     if reading.language == "en" and reading.said.keywords.isdisjoint(_TELLING):
         return False
     return spells(reading) or sex_meant(reading) is not None

@@ -37,6 +37,7 @@ _REJECTED_ALONE: Final = frozenset(all_phrases("rejection_alone"))
 _OTHER: Final = re.compile(rf"{phrase_pattern('other').pattern}|\bthe other(?= please|[ .,!?]*$)")
 _PREVIOUS: Final = phrase_pattern("previous")
 _INITIAL: Final = phrase_pattern("first_one")
+_OTHER_AT: Final = re.compile(r"\bother (?:one|person|customer|client|caller) (?:at|with|on|under)\b")
 _OTHER_OF_NAME: Final = re.compile(  # "another Ann Lee"
     rf"(?<![^\W_])(?:{alternation(words_in_any('other_name'))})[ ](?=[^\W\d_a-z][^\W\d_]+[ ][^\W\d_a-z])"
 )
@@ -109,7 +110,7 @@ def references(said: Said) -> Iterator[Evidence]:
         yield Evidence(kind="rejection", value="", start=match.start(), end=match.end(), polarity="negated")
     if (
         ("other" in refers or other) and short and len(said.places) <= LONGEST_REPLY and (match := _OTHER.search(low))
-    ) or (other and (match := _OTHER_OF_NAME.search(said.text))):
+    ) or (other and (match := _OTHER_OF_NAME.search(said.text) or _OTHER_AT.search(low))):
         yield _choice("other", *match.span())
     if short or aged:
         yield from _ordinals(said)
@@ -214,9 +215,9 @@ def _relatives(said: Said) -> Iterator[Evidence]:
         owned = owned or (before[-1:] == "s" and before not in ORDINARY)
         owned = owned or (i == 2 and before in ARTICLES and places[0][2] in CONNECTING)  # "e il marito"
         owned = owned or of or following in _PRONOUNS_OF
-        if (before, word) == ("the", "man") and len(places) == 2:
+        if (before, word) == ("the", "man") and len(places) <= 3:
             continue  # who of a list is meant
-        if not owned or following in _RELATION_FIELDS or _asks_who(said, i):
+        if not owned or following in _RELATION_FIELDS or _asks_who(said, i) or said.is_negated(start):
             continue
         yield Evidence(
             kind="relative",

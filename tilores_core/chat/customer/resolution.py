@@ -7,6 +7,7 @@ before: that would answer about the wrong person.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -32,12 +33,14 @@ from tilores_core.chat.customer.state import (
 from tilores_core.chat.customer.words import CONNECTING, GIVEN_NAMES, is_unknown, word_set
 from tilores_core.contracts import Customer, Evidence, Identifiers, Strength
 from tilores_core.identity import normalise_name, normalise_phone
+from tilores_core.identity.names import generation_of
 from tilores_core.spectrums import GENERAL
 
 _MOST_NAMES = 4  # looked up in one message
 _MOST_FAINT = 20  # look-ups of faint evidence in one resolution
 _SHORTEST_PHONE = 10  # digits of one that nothing announces
 _BACK_TO: Final = word_set("to about again wieder nochmal zu über à a al naar para")
+_FOR_NUMBER: Final = re.compile(r"\b(?:for|of|about|is|it's) #?\d{3,}\W*$")  # "sorry, the balance is for 1001"
 _MOST_PARTS = 6  # messages that a phone number is said over
 
 
@@ -254,6 +257,8 @@ class Resolver:
             left = tuple(c for c in fitting if facts.fits_all(c, reading))
             if not left:
                 return State("none", reason="contradiction")
+            if left == earlier.customers and reading.said.corrects() and facts.is_less_than_named(left[0], partial):
+                return State("none", reason="unread")
             if len(left) == 1:
                 return replace(earlier, kind="one", customers=left, reason="fits", pool=earlier.pool or among)
             return self._narrow.choose(reading, replace(earlier, kind="several", customers=left, pool=left))
@@ -328,16 +333,14 @@ class Resolver:
         """ "I meant …", "the wrong Ann", or "No, 7 at the end", after an id or a phone number."""
         if "wrong" in reading.said.plain and facts.is_wrong(self.after(i - 1).customers, reading.said.low):
             return True
+        if reading.said.means_another() or says_no_to(reading):
+            return True
         at = reading.said.last_no()
-        before = self._readings[i - 1].found if i and at >= 0 else ()
-        return (
-            reading.said.means_another()
-            or says_no_to(reading)
-            or (
-                any(item.kind != "name" for item in before)
-                and any(word.isdecimal() for start, _, word in reading.said.places if start >= at)
-            )
-        )
+        if at < 0 or _FOR_NUMBER.search(reading.said.low):
+            return at >= 0
+        before = self._readings[i - 1].found if i else ()
+        numbered = any(item.kind != "name" for item in before)
+        return numbered and any(word.isdecimal() for start, _, word in reading.said.places if start >= at)
 
     def _recalled(self, i: int, reading: Reading) -> State | None:
         """ "Back to Bill", or "and jan?", where the name of a customer of before is a word as well."""
@@ -372,6 +375,9 @@ class Resolver:
         if earlier.kind == "one" and not facts.sex_fits(earlier.customers[0], sex := facts.sex_meant(reading)):
             before = tuple(c for c in self._history(i) if facts.sex_fits(c, sex))
             return State("one", before[-1:], "fits") if before else State("none", reason="contradiction")
+        if earlier.kind == "one" and (other := facts.other_generation(earlier.customers[0], reading.said)):
+            fitting = tuple(c for c in earlier.pool if generation_of(c.name or "") == other)
+            return self._narrow.keep_only(earlier, fitting)
         if not earlier.customers and not earlier.pool:
             born = tuple(item for item in reading.born if item.polarity != "negated")
             return replace(earlier, pending=born) if born else earlier
