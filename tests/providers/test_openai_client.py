@@ -399,11 +399,13 @@ async def sent(
     [
         ('{"account":123456789012345678901234}', '{"account":123456789012345678901234}'),
         ('{ "x" :1.0}', '{ "x" :1.0}'),
-        ("not json", "not json"),
         ("", "{}"),
+        ("not json", '{"arguments":"not json"}'),
+        ('{"city": "Os', '{"arguments":"{\\"city\\": \\"Os"}'),
+        ('["Oslo"]', '{"arguments":"[\\"Oslo\\"]"}'),
     ],
 )
-async def test_arguments_of_an_earlier_call_go_back_as_they_were(
+async def test_arguments_of_an_earlier_call_go_back_as_they_were_or_within_an_object(
     upstream: Upstream, provider: CompatibleProvider, written: str, arguments: str
 ) -> None:
     messages = await sent(upstream, provider, history(called(("a", written)), ("a", "ok")))
@@ -418,6 +420,17 @@ async def test_results_follow_the_order_of_the_calls(upstream: Upstream, provide
         ("a", "Oslo: rain"),
         ("b", "Rome: sun"),
     ]
+
+
+async def test_an_id_that_calls_share_becomes_one_for_each(upstream: Upstream, provider: CompatibleProvider) -> None:
+    calling, later = called(("c", '{"n":1}'), ("c", '{"n":2}')), called(("c", '{"n":3}'))
+    told: list[Message] = [{"role": "tool", "tool_call_id": "c", "content": text} for text in ("one", "two", "three")]
+    asked: list[Message] = [{"role": "user", "content": "Weather?"}, calling, *told[:2], later, told[2]]
+    messages = await sent(upstream, provider, for_model("Be brief.", asked))
+    assert [call["id"] for one in messages for call in one.get("tool_calls", ())] == ["c", "c_2", "c_3"]
+    results = [(one["tool_call_id"], one["content"]) for one in messages if one["role"] == "tool"]
+    assert results == [("c", "one"), ("c_2", "two"), ("c_3", "three")]
+    assert [call["id"] for call in calling["tool_calls"]] == ["c", "c"]
 
 
 async def test_state_of_a_server_goes_back_with_the_calls(upstream: Upstream, provider: CompatibleProvider) -> None:

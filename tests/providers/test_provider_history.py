@@ -234,8 +234,11 @@ def told(call_id: str, text: str) -> Message:
         ([CALLED], ["assistant", "a: (no result)", "b: (no result)"]),
         ([told("z", "1"), says("user", "And?")], ["assistant", "z: 1", "user"]),
         ([CALLED, told("a", "wait"), told("a", "1"), told("b", "2")], ["assistant", "a: 1", "b: 2"]),
-        ([*(2 * [CALLED, told("b", "2"), told("a", "1")])], 2 * ["assistant", "a: 1", "b: 2"]),
-        ([{**CALLED, "tool_calls": 2 * CALLS[:1]}, told("a", "1"), told("a", "2")], ["assistant", "a: 1", "a: 2"]),
+        (
+            2 * [CALLED, told("b", "2"), told("a", "1")],
+            ["assistant", "a: 1", "b: 2", "assistant", "a_2: 1", "b_2: 2"],
+        ),
+        ([{**CALLED, "tool_calls": 2 * CALLS[:1]}, told("a", "1"), told("a", "2")], ["assistant", "a: 1", "a_2: 2"]),
     ],
     ids=["other-order", "interrupted", "late", "none", "call-was-cut-off", "twice", "same-ids", "one-id"],
 )

@@ -54,21 +54,34 @@ def for_model(system: str, messages: Sequence[Message]) -> list[Message]:
 def _pair_results(messages: Sequence[Message]) -> list[Message]:
     paired: list[Message] = []
     places: dict[Any, list[int]] = {}  # of a call's result, by the call's id, which may stand there twice
+    sent: set[Any] = set()
     for message in messages:
         call_id = message.get("tool_call_id", "")
         if message["role"] != "tool":
-            paired.append(message)
-            calls = message.get("tool_calls", ())
-            places |= {call.get("id"): [] for call in calls}
-            for call in calls:
+            given = message.get("tool_calls", ())
+            calls = [_with_own_id(call, sent) for call in given]
+            paired.append({**message, "tool_calls": calls} if calls else message)
+            places |= {call.get("id"): [] for call in given}
+            for call, written in zip(given, calls, strict=True):
                 places[call.get("id")].append(len(paired))
-                paired.append({"role": "tool", "content": _NO_RESULT, "tool_call_id": call.get("id", "")})
+                paired.append({"role": "tool", "content": _NO_RESULT, "tool_call_id": written.get("id", "")})
         elif call_id in places:
             own = places[call_id]
-            paired[own.pop(0) if len(own) > 1 else own[0]] = message
+            place = own.pop(0) if len(own) > 1 else own[0]
+            paired[place] = {**message, "tool_call_id": paired[place]["tool_call_id"]}
         else:
+            sent.add(call_id)
             places[call_id] = [len(paired) + 1]
             function = {"name": message.get("name") or "unknown_tool", "arguments": "{}"}
             call = {"id": call_id, "type": "function", "function": function}
             paired += [{"role": "assistant", "content": None, "tool_calls": [call]}, message]
     return paired
+
+
+def _with_own_id(call: dict[str, Any], sent: set[Any]) -> dict[str, Any]:
+    """The call with an id of its own: some providers count from 0 in each answer, others take no id twice."""
+    own, number = call.get("id"), 2
+    while own in sent:
+        own, number = f"{call.get('id')}_{number}", number + 1
+    sent.add(own)
+    return call if own == call.get("id") else {**call, "id": own}
