@@ -213,7 +213,7 @@ class ProductionPromptManager:
             return
         self._said_stale, origin, serving = is_stale, self.state.origin, self.state.production.version
         if is_stale:
-            why = self._failure or StoreError("the database does not answer now")
+            why = self._failure or StoreError("the database does not answer now", fix="see tilores doctor")
             log.warning("prompts.store_unavailable", error=why.message, fix=why.fix, serving=serving, origin=origin)
         else:
             log.info("prompts.store_recovered", serving=serving)

@@ -36,7 +36,8 @@ log = structlog.get_logger(part="worker")
 
 FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
-_RECOVERED_SECONDS: Final = 5.0
+_RECOVERED_SECONDS: Final = 15.0
+"""Longer than a call of a database that hangs: until that has failed, nothing has recovered."""
 _HEALTHY_SECONDS: Final = 60.0
 """After so many seconds without a failure the next pause is the first again."""
 
