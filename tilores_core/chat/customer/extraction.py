@@ -35,6 +35,7 @@ from tilores_core.chat.customer.words import (
     FIRMS,
     LANGUAGES,
     NAMES_TOO,
+    OF,
     THINGS,
     Phrases,
     Vocabulary,
@@ -64,7 +65,6 @@ _GENERATION = re.compile(r"(?<=[^\W\d_] )([js])(?:un|en)\.(?! ?\d)", re.IGNORECA
 _LETTER_BETWEEN = re.compile(r"-[^\W\d_]-")
 _YOUNGEST: Final = 12  # years, of somebody whose date of birth is said without saying so
 _PLACE_WORDS: Final = keywords(words_in_any("places"))
-_OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
 _ONE: Final = keywords(data_of("en")["said"]["one"].split())
 _THE_ONE: Final = re.compile(rf"\b(?:the|that|this) (?:{alternation(_ONE)})\b")
 _BORN: Final = frozenset(word for phrase in all_phrases("born") for word in phrase.split())
@@ -288,7 +288,7 @@ def _distinct(found: Iterable[Evidence]) -> list[Evidence]:
 def _places(words: Sequence[Word], ends: Container[int], known: Vocabulary, said: Said) -> Iterator[Evidence]:
     """ "Ann Lee from Leeds", "the one in York": where the customer is said to be. `ends`: of names."""
     for i, word in enumerate(words[:-1]):
-        if word.low not in _PLACE_WORDS or (word.low in _OF and known.language == "en"):
+        if word.low not in _PLACE_WORDS or (word.low in OF and known.language == "en"):
             continue
         behind = i
         while behind and words[behind - 1].low in _PLACE_WORDS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Final
 
 from tilores_core.chat.customer.spans import NameSpan
@@ -20,12 +19,10 @@ _SINGLE: Final = keywords("bcdefghjklmnopqrstuvwxyz")  # "a" and "i" are words
 
 
 _FILLERS: Final = {name: keywords(data_of(name)["said"]["fillers"].split()) for name in LANGUAGES}
-
-
-@lru_cache(maxsize=16)
-def _filler(language: str) -> re.Pattern[str]:
-    # Not in an address: "um@example.com".
-    return re.compile(rf"(?<![\w@.+\-])(?:{alternation(_FILLERS[language])})(?![^\W_]|\S*@)[ ,.…]*", re.IGNORECASE)
+_FILLER: Final = {  # not in an address: "um@example.com"
+    name: re.compile(rf"(?<![\w@.+\-])(?:{alternation(words)})(?![^\W_]|\S*@)[ ,.…]*", re.IGNORECASE)
+    for name, words in _FILLERS.items()
+}
 
 
 def is_disfluent(page: TextScan, language: str) -> bool:
@@ -41,7 +38,7 @@ def fluent(text: str, language: str) -> tuple[TextScan, frozenset[str]]:
 
     What is spelled takes the place of the same word before it: "roe spelled r o w e" is "rowe".
     """
-    text = _filler(language).sub("", text)
+    text = _FILLER[language].sub("", text)
     spelled: list[str] = []
     parts: list[str] = []
     reached = 0

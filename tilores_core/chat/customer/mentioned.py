@@ -16,6 +16,7 @@ from tilores_core.chat.customer.words import (
     ENGLISH,
     FAMILY_NAMES,
     GIVEN_NAMES,
+    OF,
     PARTICLES,
     TITLES,
     WORDS_TOO,
@@ -39,7 +40,6 @@ _FIRST_PARTS: Final = keywords(entry.split()[0] for entry in all_phrases("first_
 _BORN: Final = frozenset(phrase.split()[0] for phrase in all_phrases("born"))
 _SUFFIXES: Final = GENERATIONS.keys() - {"second", "third", "fourth", "elder", "younger"}
 _ONLY_GIVEN: Final = GIVEN_NAMES - WORDS_TOO
-_OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
 
 
 def says_parts(keywords: frozenset[str]) -> bool:
@@ -116,7 +116,7 @@ def name_evidence(
             covering = normalise_name(shape.name)  # "van der Berg, Anna" where "Berg, Anna" was spotted
             longer = covering if covering in shaped and set(name.split()) < set(covering.split()) else None
         before, _, rest = (longer or "").partition(" ")
-        if longer is not None and before in _OF and rest == name and name.split()[0] in GIVEN_NAMES:
+        if longer is not None and before in OF and rest == name and name.split()[0] in GIVEN_NAMES:
             shaped[name] = shaped.pop(longer)._replace(name=who.name, alternatives=())  # "saldo di giovanni de luca"
             longer = None
         if longer is not None and PARTICLES.issuperset(set(longer.split()) - set(name.split())):
@@ -180,7 +180,7 @@ def _is_phrase(name: str, i: int, text: str, words: Sequence[Word], known: Vocab
         return False
     if written != written.lower() or words[j].owner or before in known.prepositions or cue_before(words, i, known):
         return False
-    if (not person and "," in text[at : words[j].start]) or (behind is not None and behind.low in _OF | DETERMINERS):
+    if (not person and "," in text[at : words[j].start]) or (behind is not None and behind.low in OF | DETERMINERS):
         return True
     alone = i == 0 and behind is None
     framed = behind is not None and (
@@ -241,5 +241,5 @@ def _begins_with_a_verb(span: NameSpan, words: Sequence[Word], name: str, longer
     first, _, rest = longer.partition(" ")
     noun = rest.partition(" ")
     begins = any(word.start == span.start and word.initial for word in words)
-    plain = longer == f"{first} {name}" or (noun[0] in _OF and noun[2] == name)
-    return plain and first not in GIVEN_NAMES and (begins or noun[0] in _OF)
+    plain = longer == f"{first} {name}" or (noun[0] in OF and noun[2] == name)
+    return plain and first not in GIVEN_NAMES and (begins or noun[0] in OF)

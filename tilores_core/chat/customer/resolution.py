@@ -23,7 +23,6 @@ from tilores_core.chat.customer.state import (
     LookupNeeded,
     Reason,
     State,
-    contains,
     distinct_names,
     is_introduced,
     join_parts,
@@ -32,7 +31,7 @@ from tilores_core.chat.customer.state import (
 )
 from tilores_core.chat.customer.words import CONNECTING, GIVEN_NAMES, is_unknown, word_set
 from tilores_core.contracts import Customer, Evidence, Identifiers, Strength
-from tilores_core.identity import normalise_name, normalise_phone
+from tilores_core.identity import name_fits, normalise_name, normalise_phone
 from tilores_core.identity.names import generation_of
 from tilores_core.spectrums import GENERAL
 
@@ -185,7 +184,8 @@ class Resolver:
         if len(names) > 1:
             return self._several_named(i, reading, names)
         if not any(item.kind != "name" for item in given) and partial:
-            partial = [p for p in partial if (p.strength or p.polarity == "corrected") and not contains(names[0], p)]
+            partial = [p for p in partial if p.strength or p.polarity == "corrected"]
+            partial = [p for p in partial if not name_fits(p.value, [names[0].value])]
         found, complete = self._match.fitting(given, partial, reading)
         if not found and names and (placed := self._match.find_at_place(given, names[0])):
             found, complete = placed, True

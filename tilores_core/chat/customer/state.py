@@ -91,14 +91,8 @@ class State:
 
 UNNAMED: Final = State()
 
-
 _ASKS_FOR: Final = frozenset(("there", "have", "know", "find", "got", "named", "called", "see"))
 _MOST_NAMES = 4  # looked up in one message
-
-
-# --- evidence --------------------------------------------------------------------------------------------
-
-
 _OWN: Final = re.compile(rf"\b(?:i owe|my (?:{alternation(vocabulary('en').subjects - {'contact'})}))\b")
 
 
@@ -125,10 +119,6 @@ def distinct_names(names: Iterable[Evidence]) -> list[Evidence]:
         if not any(name_fits(word, [other.value, *other.alternatives]) for other in found for word in spelt):
             found.append(name)
     return found
-
-
-def contains(name: Evidence, part: Evidence) -> bool:
-    return name_fits(part.value, [name.value])
 
 
 def join_parts(before: Sequence[Evidence], partial: Sequence[Evidence]) -> Evidence | None:

@@ -191,11 +191,7 @@ ORDINARY: Final = (
             for language in LANGUAGES
             for entries in _FILES[language]["said"].values()
         ),
-        *(
-            word_set(_FILES[language]["numbers"][key])
-            for language in LANGUAGES
-            for key in ("digits", "days", "months")
-        ),
+        *(word_set(_FILES[name]["numbers"][key]) for name in LANGUAGES for key in ("digits", "days", "months")),
         word_set(_FILES["en"]["ordinary"]),
         ("st", "nd", "rd", "th"),
         word_set(" ".join(" ".join((*s.words, *s.fields)).lower().replace("_", " ") for s in SPECTRUMS)),
@@ -206,6 +202,7 @@ ORDINARY: Final = (
 RELATIONS: Final = words_in_any("relations")
 CONNECTING: Final = frozenset(("and", "und", "et", "y", "e", "en"))
 """Before a name: "and Gwen?"."""
+OF: Final = word_set("of de von van di do da")
 ARTICLES: Final = word_set(
     "the der die das den dem ein eine le la les un une el los las il lo gli i de het een o a os as um uma"
 )
@@ -236,15 +233,10 @@ def is_unknown(word: str) -> bool:
 
 
 _GREETING: Final = frozenset().union(*(word_set(_FILES[name]["grammar"]) for name in LANGUAGES[1:]))
-_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
-_FILLERS: Final = words_in_any("fillers")
 _FOREIGN: Final = {
-    name: (vocabulary(name).common | word_set(numbers_of(name)["digits"]))
-    - COMMON
-    - PARTICLES
-    - GIVEN_NAMES
-    - _LETTERS
-    - _FILLERS
+    name: (vocabulary(name).common | word_set(numbers_of(name)["digits"])).difference(
+        COMMON, PARTICLES, GIVEN_NAMES, "abcdefghijklmnopqrstuvwxyz", words_in_any("fillers")
+    )
     for name in LANGUAGES[1:]
 }
 _ANY_FOREIGN: Final = keywords(word for words in _FOREIGN.values() for word in words)

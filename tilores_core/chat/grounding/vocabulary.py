@@ -60,13 +60,9 @@ BELOW: Final = word_set(
     "nearly almost under below less fewer up knapp fast unter weniger presque moins casi menos quasi meno bijna "
     "minder quase"
 )
-HEDGES: Final = (
-    ABOVE
-    | BELOW
-    | word_set(
-        "about around roughly approximately some circa ca rund etwa ungefähr environ unos unas alrededor "
-        "aproximadamente ongeveer cerca"
-    )
+HEDGES: Final = (ABOVE | BELOW).union(
+    ("about", "around", "roughly", "approximately", "some", "circa", "ca", "rund", "etwa", "ungefähr", "environ"),
+    ("unos", "unas", "alrededor", "aproximadamente", "ongeveer", "cerca"),
 )
 THAN: Final = frozenset(("than", "de", "als", "di", "dan", "que", "to", "of"))
 """Between one of those and the number."""
