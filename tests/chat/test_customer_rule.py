@@ -10,7 +10,8 @@ from tests.chat.test_customers import SpottingSource
 from tilores_core.chat.customer.choices import clarification
 from tilores_core.chat.customer.extraction import extract
 from tilores_core.chat.customer.finder import CustomerFinder, Resolution
-from tilores_core.chat.customer.resolution import Candidates, Resolver
+from tilores_core.chat.customer.resolution import Resolver
+from tilores_core.chat.customer.state import Candidates
 from tilores_core.contracts import Customer, CustomerOutcome, Evidence, Identifiers, Message, Record, Strength
 from tilores_core.spectrums import classify
 

@@ -33,7 +33,7 @@ _SPOKEN_EMAIL = re.compile(
 _SPOKEN_PARTS = {" dot ": ".", " underscore ": "_", " dash ": "-", " at ": "@"}
 _DOT: Final = keywords(("dot",))
 _EMAIL_CUE = re.compile(r"\b(?:e-?mail|mail|address)(?:[ ]address)?(?:[ ](?:is|it's))?[ :]{1,2}$", re.IGNORECASE)
-_ADDRESSEE = re.compile(r"(?:^|\W)(?:to|cc|bcc)\W{1,3}$", re.IGNORECASE)
+_ADDRESSEE = re.compile(r"(?:^|\W)(?:to|cc|bcc|an|à|naar)\W{1,3}$", re.IGNORECASE)
 
 _PHONE = re.compile(
     r"(?<![\w$€£#@+])(?<!\d[.,])"

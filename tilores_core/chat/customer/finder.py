@@ -20,7 +20,8 @@ from tilores_core.chat.customer.choices import clarification, several, to_confir
 from tilores_core.chat.customer.extraction import Reading, extract
 from tilores_core.chat.customer.facts import has_longer_name, is_turned_round
 from tilores_core.chat.customer.narrowing import says_nothing
-from tilores_core.chat.customer.resolution import UNNAMED, Candidates, Resolver, State
+from tilores_core.chat.customer.resolution import Resolver
+from tilores_core.chat.customer.state import UNNAMED, Candidates, State
 from tilores_core.chat.customer.words import word_set
 from tilores_core.chat.messages import text_of
 from tilores_core.contracts import (

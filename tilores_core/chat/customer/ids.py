@@ -40,7 +40,7 @@ _ID_WORDS: Final = keywords(
 )
 """With which a match of `_CUED_ID` begins, save for "#"."""
 _ANOTHER_ID = re.compile(
-    r"[ ]?(?:[,/&]|,?[ ](?:and|or|und|oder|et|ou|y|o|e|of))[ ]?#?(\d{1,20})"
+    r"[ ]?(?:[,/&]|,?[ ](?:and|or|und|oder|et|ou|y|o|e|of)(?:[ ](?:was|is)[ ]it)?)[ ]?#?(\d{1,20})"
     r"(?![\w%€$£]|[.,\-]\d)(?![ ](?:[A-Z]|dollars|euros?))",
     re.ASCII,
 )

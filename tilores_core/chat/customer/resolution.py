@@ -21,7 +21,6 @@ from tilores_core.chat.customer.state import (
     Candidates,
     Customers,
     LookupNeeded,
-    Reason,
     State,
     distinct_names,
     is_introduced,
@@ -41,9 +40,6 @@ _SHORTEST_PHONE = 10  # digits of one that nothing announces
 _BACK_TO: Final = word_set("to about again wieder nochmal zu über à a al naar para")
 _FOR_NUMBER: Final = re.compile(r"\b(?:for|of|about|is|it's) #?\d{3,}\W*$")  # "sorry, the balance is for 1001"
 _MOST_PARTS = 6  # messages that a phone number is said over
-
-
-__all__ = ["UNNAMED", "Candidates", "Reason", "Resolver", "State"]
 
 
 class Resolver:
@@ -184,8 +180,10 @@ class Resolver:
         if len(names) > 1:
             return self._several_named(i, reading, names)
         if not any(item.kind != "name" for item in given) and partial:
-            partial = [p for p in partial if p.strength or p.polarity == "corrected"]
             partial = [p for p in partial if not name_fits(p.value, [names[0].value])]
+            if any(not p.strength and self._find_by_names([p], self._history(i)) for p in partial):
+                return State("none", reason="two_people")  # "my last caller was Bo Lane, now Tom again"
+            partial = [p for p in partial if p.strength or p.polarity == "corrected"]
         found, complete = self._match.fitting(given, partial, reading)
         if not found and names and (placed := self._match.find_at_place(given, names[0])):
             found, complete = placed, True

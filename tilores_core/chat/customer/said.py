@@ -43,6 +43,7 @@ _NEGATORS: Final = {
     for language in LANGUAGES
 }
 _UNWANTED: Final = re.compile(rf"(?<![^\W_])(?:{alternation(all_phrases('unwanted'))})(?![^\W_])")
+_CALLED_WRONG: Final = re.compile(r"[^\W\d_]+(?= (?:is|was) wrong\b)")  # "Derby is wrong"
 _LIGHT: Final = words_in_any("light") | words_in_any("correction").intersection(("mean",))
 _AUXILIARIES: Final = words_in_any("auxiliaries")
 _SUBJECTS: Final = words_in_any("subjects_before")
@@ -104,7 +105,7 @@ class Said:
         if not words.isdisjoint(_DENYING):
             self._may_say_no = not _NO_WORDS.isdisjoint(words)
             self._may_rule_out = _RULING_OUT.may_be_in(words, page.words)
-            self._may_negate = self._may_rule_out or not words.isdisjoint(_NEGATING)
+            self._may_negate = self._may_rule_out or "wrong" in words or not words.isdisjoint(_NEGATING)
             self._may_correct = _CORRECTING.may_be_in(words, page.words)
             self.may_deny = self._may_say_no or self._may_negate or self._may_correct
         self._language = language
@@ -194,6 +195,7 @@ class Said:
 
     def _find_negated(self) -> Iterator[int]:
         places = self.places
+        yield from (match.start() for match in _CALLED_WRONG.finditer(self.low))
         starts = [match.end() for match in _UNWANTED.finditer(self.low)] if self._may_rule_out else []
         for i, (_, end, word) in enumerate(places):
             before = places[i - 1][2] if i else ""
