@@ -400,12 +400,11 @@ async def sent(
         ('{"account":123456789012345678901234}', '{"account":123456789012345678901234}'),
         ('{ "x" :1.0}', '{ "x" :1.0}'),
         ("", "{}"),
-        ("not json", '{"arguments":"not json"}'),
-        ('{"city": "Os', '{"arguments":"{\\"city\\": \\"Os"}'),
-        ('["Oslo"]', '{"arguments":"[\\"Oslo\\"]"}'),
+        ("not json", "not json"),
+        ('{"city": "Os', '{"city": "Os'),
     ],
 )
-async def test_arguments_of_an_earlier_call_go_back_as_they_were_or_within_an_object(
+async def test_arguments_of_an_earlier_call_go_back_as_they_were(
     upstream: Upstream, provider: CompatibleProvider, written: str, arguments: str
 ) -> None:
     messages = await sent(upstream, provider, history(called(("a", written)), ("a", "ok")))

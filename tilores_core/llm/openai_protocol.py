@@ -31,17 +31,6 @@ def _write_tools(tools: Sequence[Mapping[str, Any]], model: ModelData) -> Mappin
     return {"tools": [_as_object(tool) for tool in tools]}
 
 
-def _object_written(arguments: str) -> str:
-    """The arguments as the model wrote them, as read and written again a number may be another. Any other text is
-    put into one: servers that read what a model began and did not end refuse the conversation for good."""
-    try:
-        if isinstance(orjson.loads(arguments), dict):
-            return arguments
-    except ValueError:
-        pass
-    return orjson.dumps({"arguments": arguments}).decode()
-
-
 def _as_object(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     """The tool with an object's schema where it has one of nothing: some servers want its type and its properties."""
     schema = tool["function"].get("parameters")
@@ -205,7 +194,8 @@ class OpenAIProtocolProvider(ChatProvider):
         written: dict[str, Any] = {
             "id": self._call_id(call.get("id")),
             "type": "function",
-            "function": {"name": function["name"], "arguments": _object_written(function.get("arguments") or "{}")},
+            # As it was written by the model, in JSON or not: read and written again it might be another number.
+            "function": {"name": function["name"], "arguments": function.get("arguments") or "{}"},
         }
         if self.extra_content and "extra_content" in call:
             written["extra_content"] = call["extra_content"]

@@ -22,10 +22,10 @@ SERVER_PARAMETERS: Final = (
     *("top_k", "min_p", "top_a", "typical_p", "repetition_penalty", "length_penalty", "min_tokens", "ignore_eos"),
     *("stop_token_ids", "bad_words", "enable_thinking", "thinking_budget", "thinking", "think", "reasoning"),
     *("chat_template_kwargs", "structured_outputs", "guided_json", "guided_choice", "guided_regex", "guided_grammar"),
-    "grammar",
+    *("grammar", "provider", "transforms"),
 )
 """Parameters that OpenAI does not have, and servers of open models that speak its protocol do (vLLM, SGLang,
-llama.cpp, OpenRouter, DashScope)."""
+llama.cpp, OpenRouter, DashScope). `provider` says which companies OpenRouter may pass a request on to."""
 
 # What a model does anyhow: no reason to refuse a request, where it cannot be said to the model. Whether it thinks is
 # not heard: thoughts are no part of an answer.
@@ -34,9 +34,10 @@ _AS_USUAL: Final[Mapping[str, Sequence[Any]]] = {
     **dict.fromkeys(("presence_penalty", "frequency_penalty", "min_p", "top_a", "min_tokens"), (0,)),
     **dict.fromkeys(("logprobs", "ignore_eos", "enable_thinking", "think"), (False,)),
     **dict.fromkeys(("logit_bias", "chat_template_kwargs"), ({},)),
-    **dict.fromkeys(("stop_token_ids", "bad_words"), ([],)),
+    **dict.fromkeys(("stop_token_ids", "bad_words", "transforms"), ([],)),
     "top_k": (0, -1),
     "thinking_budget": (0,),
+    "provider": ({}, {"order": []}),
     "thinking": (False, {"type": "disabled"}),
     "reasoning": ({}, {"enabled": False}, {"exclude": True}),
     "parallel_tool_calls": (True,),

@@ -81,7 +81,7 @@ def test_null_means_absent_for_every_optional_field() -> None:
 
 def test_unknown_keys_are_ignored_in_the_body_and_in_messages() -> None:
     message = {**USER, "attachments": [], "cache_control": {"type": "ephemeral"}, "id": 7}
-    assert decode(messages=[message], chat_id="7", provider={"order": []}, store=True, functions=[]) == decode()
+    assert decode(messages=[message], chat_id="7", variables={"order": []}, store=True, functions=[]) == decode()
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b'"text"', b"1", b"\xff", b'{"a":NaN}', b"[" * 5000])
@@ -489,6 +489,8 @@ GIVEN = {
     "guided_regex": "y",
     "guided_grammar": "g",
     "grammar": "root",
+    "provider": {"data_collection": "deny"},
+    "transforms": ["middle-out"],
 }
 
 
@@ -507,6 +509,8 @@ def test_what_servers_of_open_models_take_is_passed_on_also_within_extra_body() 
         ({"extra_body": {"min_p": 2}}, "extra_body.min_p"),
         ({"top_k": "many"}, "top_k"),
         ({"enable_search": True}, "enable_search"),
+        ({"models": ["acme/other"]}, "models"),
+        ({"plugins": [{"id": "web"}]}, "plugins"),
         ({"chat_template_kwargs": {"a": json.loads("[" * 200 + "]" * 200)}}, "chat_template_kwargs"),
     ],
 )
@@ -534,7 +538,7 @@ def test_every_key_of_the_sdks_request_has_a_decision() -> None:
     known = set(get_type_hints(CompletionCreateParamsStreaming))
     assert known - KEYS.keys() == set(), "decide what these come to"
     decided = {field for field in CompletionBody.__struct_fields__ if field != "config"}
-    decided -= {*SERVER_PARAMETERS, "extra_body", "enable_search", "search_parameters"}
+    decided -= {*SERVER_PARAMETERS, "extra_body", "enable_search", "search_parameters", "models", "route", "plugins"}
     assert {key for key, decision in KEYS.items() if decision.startswith(("used", "passed", "refused"))} == decided
 
 

@@ -228,6 +228,8 @@ class ServerParameters(Struct):
     guided_regex: str | None = None
     guided_grammar: str | None = None
     grammar: str | None = None
+    provider: dict[str, Any] | None = None
+    transforms: Annotated[list[str], Meta(max_length=16)] | None = None
 
 
 class ParametersBody(ServerParameters):
@@ -258,6 +260,9 @@ class ParametersBody(ServerParameters):
     web_search_options: Raw = field(default_factory=NULL.copy)
     enable_search: bool | None = None
     search_parameters: dict[str, Any] | None = None
+    models: list[Any] | None = None
+    route: Any = None
+    plugins: list[Any] | None = None
     extra_body: dict[str, Any] | None = None
 
 

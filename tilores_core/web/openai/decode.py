@@ -36,6 +36,7 @@ from tilores_core.web.request import ChatRequest, check_limits
 _PASSED: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "reasoning_effort")
 _UNANSWERABLE: Final = (
     *("logprobs", "top_logprobs", "audio", "web_search_options", "enable_search", "search_parameters"),
+    *("models", "route", "plugins"),  # an operator says which models are asked, and that they know no more
 )
 _servers = attrgetter(*SERVER_PARAMETERS, "extra_body")
 _NONE_OF_THEM: Final = (None,) * (len(SERVER_PARAMETERS) + 1)
