@@ -173,6 +173,8 @@ def extract(
             ids = [item._replace(strength=max(item.strength, Strength.WEAK)) for item in ids]
         own = {who.customer_id.casefold() for who in spotted if who.customer_id} if spotted else ()
         ids = [item for item in ids if item.strength or item.value.isdecimal() or item.value.casefold() in own]
+    if page.codes and not spotted:
+        page.blank_codes()
     words: list[Word] = []
     names: list[NameSpan] = []
     contacts = [*emails, *phones, *parts, *ids]

@@ -28,8 +28,7 @@ _FILLER: Final = {  # not in an address: "um@example.com"
 def is_disfluent(page: TextScan, language: str) -> bool:
     """A cheap test whether `fluent` would change a text."""
     words = page.keywords
-    letters = not _SINGLE.isdisjoint(words) and sum([end - start == 1 for start, end, _ in page.runs]) > 2
-    spelled = letters and _LETTERS.search(page.text) is not None
+    spelled = not _SINGLE.isdisjoint(words) and _LETTERS.search(page.text) is not None
     return spelled or not _FILLERS[language].isdisjoint(words)
 
 

@@ -24,6 +24,9 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _ASCII_LETTERS = bytes(c if chr(c) in ascii_lowercase else ord(" ") for c in range(256))
 _DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(r"\d(?<![a-zA-Z_0-9.\-/]\d)")
+_IN_CODE = re.compile(r"\d[^\W\d_]+\d+[^\W\d_]+\d")
+_MOST_CODES: Final = 64
+_ONE_WORD = re.compile(r"[\W_]*+[\w\-]++[\W_]*+")
 _MARKS: Final = frozenset("'’ʼ-‐‑")
 _WITH_DIGITS = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _ELIDED_TOO = re.compile(r"(?:[cdjlmnst]|qu)(?=['’][^\W_]{2})|[^\W_]+(?:['’][^\W_]+)*")  # "d'Oslo" is two words
@@ -67,6 +70,7 @@ class TextScan:
     taken_back: tuple[int, ...] = ()
     reach = (0, 0)  # of all marked words
     numeric = numbered = False
+    codes: Sequence[tuple[int, int]] = ()
     _parts: Sequence[str] = ()  # what stands between the runs, and the runs
     _runs: list[Token] | None = None
     _left: tuple[str, list[str], frozenset[str]] | None = None
@@ -87,9 +91,12 @@ class TextScan:
             self.reach = reach = marked[0][0], marked[-1][1]
             self.numeric = "_" not in low or _DIGIT.search(low) is not None
             self.numbered = self.numeric and _NUMBER.search(low, *reach) is not None
+            self.codes = [*self._find_codes(low)]
         if not low.isascii():
             self._parts = _RUN.split(low)
         if words is None:
+            for start, end in reversed(self.codes):
+                low = low[:start] + low[end:]
             words = frozenset(_split_letters(low))
         self.words = words
         self.keywords = words & KEYWORDS
@@ -117,6 +124,18 @@ class TextScan:
             words = _split_letters(self.left_low)
             known = self._left = self.left, words, frozenset(words)
         return known
+
+    def _find_codes(self, low: str) -> Iterator[tuple[int, int]]:
+        """Words like 18c3f2-7, whose letters are no words: they stand between digits, in two places or more."""
+        if _IN_CODE.search(low, *self.reach):
+            for start, end in self.marked[:_MOST_CODES]:
+                if _IN_CODE.search(low, start, end) and _ONE_WORD.fullmatch(low, start, end):
+                    yield start, end
+
+    def blank_codes(self) -> None:
+        """Leave nothing of them to read that is not read yet."""
+        for start, end in self.codes:
+            self.blank(start, end)
 
     def whole_words(self, *, elided: bool) -> list[Token]:
         """Words that may have digits and apostrophes in them; with `elided` French and Italian articles are apart."""

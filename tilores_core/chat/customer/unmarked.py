@@ -75,8 +75,8 @@ def bare_numbers(
     """A number that may be an id though nothing says so: all of a message ("no, 1043"), or beside one of the
     `names`."""
     around, parts = around_number(known.language)
-    alone = all(run[2] in parts or run[2].isdecimal() for run in page.runs) and all(
-        word in around or word.isdecimal() for word in said.words
+    alone = all(word in around or word.isdecimal() for word in said.words) and all(
+        run[2] in parts or run[2].isdecimal() for run in page.runs
     )
     for number in _BARE_NUMBER.finditer(page.left) if alone or names else ():
         start, end = number.span(1)
