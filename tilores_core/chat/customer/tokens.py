@@ -79,8 +79,9 @@ class TextScan:
         """Take a text apart. `words`: those of the text before figures took the place of some.
 
         `low` is the text in lower case, each character at its place; `words` are its runs of letters, `keywords`
-        those of them that some reader looks for; `marked` are the places of `marked_words`; `numeric`: it has
-        digits, `numbered`: also a number that neither stands in a word nor goes on behind a dot, a slash or a hyphen.
+        those of them that some reader looks for; `marked` are the places of `marked_words`; `codes` those of
+        them whose letters and digits take turns; `numeric`: digits are in others, `numbered`: also a number that
+        neither stands in a word nor goes on behind a dot, a slash or a hyphen.
         """
         self.text = self.left = text
         low = text.lower()
@@ -89,9 +90,10 @@ class TextScan:
         self.marked = marked = marked_words(text)
         if marked:
             self.reach = reach = marked[0][0], marked[-1][1]
-            self.numeric = "_" not in low or _DIGIT.search(low) is not None
-            self.numbered = self.numeric and _NUMBER.search(low, *reach) is not None
             self.codes = [*self._find_codes(low)]
+            if len(self.codes) < len(marked):
+                self.numeric = "_" not in low or _DIGIT.search(low) is not None
+                self.numbered = self.numeric and _NUMBER.search(low, *reach) is not None
         if not low.isascii():
             self._parts = _RUN.split(low)
         if words is None:
@@ -140,7 +142,7 @@ class TextScan:
     def whole_words(self, *, elided: bool) -> list[Token]:
         """Words that may have digits and apostrophes in them; with `elided` French and Italian articles are apart."""
         low = self.low.replace("’", "'")
-        if not self.numeric and "'" not in low:
+        if not self.numeric and not self.codes and "'" not in low:
             return self.runs
         pattern = _ELIDED_TOO if elided and "'" in low else _WITH_DIGITS
         return [(*match.span(), match[0]) for match in pattern.finditer(low)]
