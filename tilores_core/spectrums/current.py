@@ -41,8 +41,10 @@ class PhraseIndex:
         if "'" in text or "’" in text:
             text = _POSSESSIVE.sub("", text)
         words = ascii_words(text) if text.isascii() else text.lower().translate(_BLANKS).split()
-        points = [0] * len(self._names)
         known = self._phrases
+        if known.keys().isdisjoint(words):
+            return GENERAL
+        points = [0] * len(self._names)
         position, end = 0, len(words)
         while position < end:
             phrases = known.get(words[position])
