@@ -95,7 +95,7 @@ async def test_remote_failure_names_the_field(remote: Any) -> None:
         remote.invoke(SCORE, {"configurable": {"model": "nobody:nothing"}})
     assert "422" in str(caught.value)
     with pytest.raises(Exception, match="422"):
-        [piece async for piece in remote.astream({"question": SCORE})]
+        [piece async for piece in remote.astream({"topic": SCORE})]
 
 
 # --- openai -------------------------------------------------------------------------------------------------
