@@ -25,9 +25,9 @@ log = structlog.get_logger(part="logs")
 _request_id: ContextVar[str | None] = ContextVar("tilores_request_id", default=None)
 # Loggers that follow the level of the settings. Libraries write requests at "info" already, and whole requests,
 # statements and rows at "debug", so theirs start at "warning".
-_AGAIN_SECONDS = 60.0
 _OURS = ("tilores_core", "tilores_plugins", "uvicorn")
 _WRITTEN = ("info", "warning", "error")
+_AGAIN_SECONDS = 60.0
 
 
 def configure_logging(level: str, style: Literal["console", "json"]) -> None:

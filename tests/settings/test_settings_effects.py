@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tests.e2e.running_server import clean_environment
 from tilores_core import Customer, CustomerSourceSpec, Identifiers, SourceSchema, hookimpl
@@ -16,6 +17,14 @@ from tilores_core.testing import TestApp, eventually
 
 EDWINA = "EDW_HAWTHORNE_001"
 NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+def logged(program: str, folder: Path, environment: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    """What a program that logs JSON writes."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return [json.loads(line) for line in done.stderr.splitlines()]
 
 
 def test_log_starts_at_the_level_of_the_environment(tmp_path: Path) -> None:
@@ -31,10 +40,7 @@ def test_log_starts_at_the_level_of_the_environment(tmp_path: Path) -> None:
 
     def levels(level: str) -> list[str]:
         environment = clean_environment(TILORES_LOG_LEVEL=level, TILORES_LOG_FORMAT="json")
-        done = subprocess.run(
-            [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-        )
-        return [json.loads(line)["level"] for line in done.stderr.splitlines()]
+        return [line["level"] for line in logged(program, tmp_path, environment)]
 
     assert levels("debug") == ["debug", "info", "warning"]
     assert levels("warning") == ["warning"]
@@ -54,8 +60,7 @@ def test_lines_of_every_kind_are_written_alike(tmp_path: Path) -> None:
         "with structlog.testing.capture_logs() as captured: log.error('captured.line')\n"
         "log.critical(captured[0]['event'], request_id='req-2')\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    lines = logged(program, tmp_path)
     assert all(line.pop("timestamp").endswith("Z") and line.pop("part") == "chat" for line in lines)
     assert "ZeroDivisionError" in lines[2].pop("exception")
     assert lines == [
@@ -75,8 +80,7 @@ def test_library_that_is_cancelled_reports_no_error(tmp_path: Path) -> None:
         "    logging.getLogger('pool.of.connections').error('reset failed', exc_info=error)\n"
         "logging.getLogger('pool.of.connections').error('no exception')\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    lines = logged(program, tmp_path)
     assert [(line["event"], "OSError" in line.get("exception", "")) for line in lines] == [
         ("reset failed", True),
         ("no exception", False),

@@ -25,7 +25,7 @@ ReadEvent = Callable[[dict[str, Any]], None]
 """Changes an event, or a whole reply, into what the protocol says, where a provider says it otherwise."""
 
 Relent = Callable[[UpstreamError, bytes], bytes | None]
-"""The body of a request that was refused as the server takes it, None where there is no other way to ask."""
+"""The body of a request that was refused as the server takes it, None where it cannot be asked in another way."""
 
 
 class _Heard:
@@ -87,7 +87,6 @@ class OpenAIClient:
     # --- answers
 
     def _whole(self, reply: Any) -> CompletionPiece:
-        reply = _unwrap(reply)
         heard = _Heard()
         piece = self._piece(reply, heard) if isinstance(reply, dict) and reply.get("choices") else None
         heard.check()
@@ -116,7 +115,7 @@ class OpenAIClient:
                         return
                 event = _parse(data)
                 if kind == b"error":
-                    raise MalformedReplyError(_error_of(_unwrap(event)) or event)
+                    raise MalformedReplyError(_error_of(event) or event)
                 piece = self._piece(event, heard)
                 if piece is not None:
                     if piece.finish_reason:
@@ -139,7 +138,6 @@ class OpenAIClient:
 
     def _piece(self, event: Any, heard: _Heard) -> CompletionPiece | None:
         """What an event, or a whole reply, says; None when that is nothing."""
-        event = _unwrap(event)
         if not isinstance(event, dict):
             raise MalformedReplyError
         if self._read_event is not None:
@@ -257,6 +255,11 @@ def _error_of(event: Any) -> Mapping[str, Any] | None:
 
 
 def _parse(data: bytes) -> Any:
+    """A reply or an event, without what some put around it."""
+    return _unwrap(_read_json(data))
+
+
+def _read_json(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -283,7 +286,7 @@ async def _failure(reply: Reply) -> UpstreamError:
     data = b""
     try:
         data = await _read(reply, _LONGEST_ERROR)
-        body = _unwrap(_parse(data))
+        body = _parse(data)
     except Exception:  # a page, or broken off: the status says enough
         body = {"code": HTML_PAGE} if data.lstrip()[:1] == b"<" else None
     return UpstreamError(reply.status, reply.headers, body if isinstance(body, dict) else {})

@@ -195,7 +195,7 @@ def find_parts(page: TextScan, phones: list[Contact]) -> list[Contact]:
     if alone := _ONLY_DIGITS.fullmatch(page.left):
         digits = "".join(filter(str.isdecimal, alone[1]))
         return [Contact("part", digits, *alone.span(1), Strength.FAINT)] if len(digits) < 10 else []
-    for match in islice(_PART.finditer(page.left, *page.reach), MOST):
+    for match in first_of(_PART, page.left, *page.reach):
         before = page.before(match.start())
         digits = "".join(filter(str.isdecimal, match[0]))
         other = is_other_number(page, match.start()) or is_number_of_something(page, match.start())
@@ -207,5 +207,6 @@ def find_parts(page: TextScan, phones: list[Contact]) -> list[Contact]:
     return []
 
 
-def first_of(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
-    return list(islice(pattern.finditer(text), MOST))
+def first_of(pattern: re.Pattern[str], text: str, *within: int) -> list[re.Match[str]]:
+    """`within`: the places between which to look."""
+    return list(islice(pattern.finditer(text, *within), MOST))

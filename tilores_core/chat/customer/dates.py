@@ -16,6 +16,7 @@ from typing import Final
 from tilores_core.chat.customer.tokens import TextScan, matches_at
 from tilores_core.chat.customer.words import (
     LANGUAGES,
+    LETTERS,
     Phrases,
     all_phrases,
     alternation,
@@ -114,9 +115,8 @@ BESIDE_DIGITS: Final = DATE_WORDS | MONTH_WORDS | _AGE_WORDS
 _CUE_REACH = 48
 _HEDGE_REACH = 20
 _HEDGES: Final = words_in_any("hedges")
-_LETTERS = re.compile(r"[^\W\d_]+")
 _BIRTH_WORDS: Final = keywords(
-    word for phrase in ("b.", *all_phrases("born")) for word in (_LETTERS.findall(phrase)[0], phrase.replace(" ", ""))
+    word for phrase in ("b.", *all_phrases("born")) for word in (LETTERS.findall(phrase)[0], phrase.replace(" ", ""))
 )
 
 
@@ -183,7 +183,7 @@ def find_dates(page: TextScan, day_first: bool, today: date) -> list[FoundDate]:
             continue
         if cue in read:
             continue
-        around = set(_LETTERS.findall(text, cue, cue + _CUE_REACH))
+        around = set(LETTERS.findall(text, cue, cue + _CUE_REACH))
         hedged = None if around.isdisjoint(_HEDGES) else _HEDGED.match(text, cue)
         month = None if around.isdisjoint(MONTH_WORDS) else _MONTH_ALONE.match(text, cue)
         if hedged or month:

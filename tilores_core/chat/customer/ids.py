@@ -11,7 +11,7 @@ from typing import Final
 from tilores_core.chat.customer.announced import THINGS, is_number_of_something, is_supplement
 from tilores_core.chat.customer.contacts import LAST_WORD, MOST, Contact, first_of
 from tilores_core.chat.customer.tokens import TextScan
-from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, data_of, is_unknown, keywords, words_in_any
+from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, LETTERS, data_of, is_unknown, keywords, words_in_any
 from tilores_core.contracts import Strength
 from tilores_core.identity.mentions import BEFORE_NUMBER
 
@@ -30,13 +30,12 @@ _CUED_ID = re.compile(
     rf"(?P<bare>{_NUMBER}|\#)\.?|{_OWNER})"
     rf"[\"']?{_IS}(?P<id>\w[\w\-./:]{{0,63}})",
 )
-_FIRST_LETTERS = re.compile(r"[^\W\d_]+")
 _ID_WORDS: Final = keywords(
     found[0]
     for owner in words_in_any("owner") | {"user", "entity"}
     for number in ("", *words_in_any("number"))
     for phrase in (f"{owner}{number}", f"{owner}s{number}", number, *_COMPOUNDS)
-    if (found := _FIRST_LETTERS.findall(phrase))
+    if (found := LETTERS.findall(phrase))
 )
 """With which a match of `_CUED_ID` begins, save for "#"."""
 _ANOTHER_ID = re.compile(

@@ -15,6 +15,7 @@ from tilores_core.chat.customer.dates import FoundDate
 from tilores_core.chat.customer.tokens import TextScan, Token, matches_at
 from tilores_core.chat.customer.words import (
     LANGUAGES,
+    LETTERS,
     PARTICLES,
     Phrases,
     all_phrases,
@@ -27,7 +28,6 @@ from tilores_core.chat.customer.words import (
 from tilores_core.contracts import Evidence
 from tilores_core.identity.names import fold
 
-_WORDS = re.compile(r"[^\W\d_]+")
 _BREAK = re.compile(r"[,;.!?:\n]")
 _MOST_CONTENT = 3  # words that one negation reaches
 _FEW_WORDS = 16  # different ones
@@ -60,7 +60,7 @@ def phrase_pattern(key: str) -> re.Pattern[str]:
 _CORRECTION: Final = re.compile(
     rf"(?<![^\W_])(?:{alternation(all_phrases('correction'))})(?![^\W_])(?![ ](?:of|than|que|di|van|von|statt)\b)"
 )
-_CORRECTION_BEGINS: Final = keywords(_WORDS.findall(phrase)[0] for phrase in all_phrases("correction"))
+_CORRECTION_BEGINS: Final = keywords(LETTERS.findall(phrase)[0] for phrase in all_phrases("correction"))
 _NO: Final = re.compile(r"(?:(?:^|[.!?;:\n]\s*)(?:{0})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope"))
 _NO_BETWEEN: Final = re.compile(
     r"[\s,.;?!\-]{1,3}(?:no|nein|non|nee|não|nope)[\s,.;!\-]{1,3}(?:(?:wait|sorry|it's|doch)[\s,]{1,2})?(?=\w)"

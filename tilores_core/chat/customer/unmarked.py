@@ -17,6 +17,7 @@ from tilores_core.chat.customer.words import (
     FAMILY_NAMES,
     GIVEN_NAMES,
     LANGUAGES,
+    LETTERS,
     Vocabulary,
     is_unknown,
     vocabulary,
@@ -24,7 +25,6 @@ from tilores_core.chat.customer.words import (
 )
 from tilores_core.contracts import Evidence, Strength
 
-_LETTERS = re.compile(r"[^\W\d_]+")
 _BARE_NUMBER = re.compile(r"(?<![\w$€£.,+\-/])#?(\d{1,20})(?![\w%€$£/]|[.,\-]\d)", re.ASCII)
 _PUT_RIGHT = re.compile(
     r"\W*(?:it'?s|i mean|that'?s|is)?\W*([A-Za-z]{0,3}-?\d{1,20})\b(?![ ](?:years?|months?|weeks?|days?|times)\b)",
@@ -76,7 +76,7 @@ def bare_numbers(
     """A number that may be an id though nothing says so: all of a message ("no, 1043"), or beside one of the
     `names`."""
     around, parts = around_number(known.language)
-    first = _LETTERS.search(page.low)  # tells of most texts, and takes a tenth of the time
+    first = LETTERS.search(page.low)  # tells of most texts, and takes a tenth of the time
     alone = (first is None or first[0] in parts) and (
         all(run[2] in parts or run[2].isdecimal() for run in page.runs)
         and all(word in around or word.isdecimal() for word in said.words)

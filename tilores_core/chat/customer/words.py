@@ -19,7 +19,7 @@ from tilores_core.spectrums import SPECTRUMS
 LANGUAGES: Final = ("en", "de", "fr", "es", "it", "nl", "pt")
 
 _PARTED = re.compile(r"\s*\|\s*")
-_LETTERS_ONLY = re.compile(r"[^\W\d_]+")
+LETTERS = re.compile(r"[^\W\d_]+")
 _DATA = files(__package__).joinpath("data")
 
 
@@ -76,7 +76,7 @@ class Phrases:
         self._by_word: dict[str, list[frozenset[str]]] = {}
         for key in keys:
             for entry in all_phrases(key):
-                words = frozenset(_LETTERS_ONLY.findall(entry))
+                words = frozenset(LETTERS.findall(entry))
                 telling = max(sorted(words - _FREQUENT or words), key=len)
                 self._by_word.setdefault(telling, []).append(words)
         self.words = keywords(self._by_word)
