@@ -78,6 +78,11 @@ CANARIES = [
         },
     ),
     *of(
+        "tilores_plugins.providers.anthropic.model",
+        "anthropic:AsyncAnthropic",
+        {"_make_sse_decoder": "find what reads events now; without it events that do not repeat their type are lost"},
+    ),
+    *of(
         "tilores_plugins.providers.google.model",
         "langchain_google_genai:ChatGoogleGenerativeAI",
         {

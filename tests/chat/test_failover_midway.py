@@ -187,6 +187,24 @@ def _broken(text: str) -> FakeReply:
     return FakeReply(text=text, error=ProviderUnavailableError("down", provider="second"), error_after=12)
 
 
+@pytest.mark.parametrize("name", ["r1-distill", "plain"])
+async def test_thought_that_begins_in_the_prompt_is_not_heard_once_that_is_known(
+    upstream: FakeUpstream, name: str
+) -> None:
+    async with Failing(upstream) as world:
+        upstream.always[name] = Reply(f"She may owe much. </think> {ANSWER}")
+        for turn in range(3):
+            pieces, answer = await world.listen(f"Question {turn}?", model=f"openai:{name}")
+            heard = "".join(piece.text for piece in pieces)
+            assert answer.text == ANSWER
+            assert heard == ANSWER or (name == "plain" and turn == 0)
+        upstream.always[name] = Reply(ANSWER)
+        for turn in range(10):
+            pieces, _ = await world.listen(f"Question 1{turn}?", model=f"openai:{name}")
+            assert "".join(piece.text for piece in pieces) == ANSWER
+        assert len(pieces) > 2, "held for ever"
+
+
 class EndsEachPiece(FakeProvider):
     """Its model says with every piece that it is the last, and its connection may break."""
 

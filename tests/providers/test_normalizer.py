@@ -131,9 +131,55 @@ def test_tags_of_thoughts(text: str, spoken: str) -> None:
         assert text_of(*text) == spoken
 
 
-def test_thoughts_without_an_opening_tag_are_not_kept() -> None:
-    _, whole = read("I look ", "it up.", "</think>", "\n\nForty.")
-    assert whole.text == "Forty."
+BESIDE = CompletionPiece(state={"reasoning_content": "Hm."})
+MIXED: dict[str, tuple[str, bool]] = {
+    "I look it up.</think>\n\nForty.": ("Forty.", True),
+    "I look it up.": ("I look it up.", False),  # no thought after all
+    "<think>a<think>b</think>c</think>Forty.": ("Forty.", False),
+    "<think>\n<think>a</think>Forty.": ("Forty.", False),
+    "<thinking>a</think>Forty.": ("Forty.", False),
+    "<think>a</thinking>Forty.": ("Forty.", False),
+    "<think>a</think>\n</think>\nForty.": ("Forty.", False),
+    "<think>a</think>Forty.</think>": ("Forty.", False),
+    "<think>No <think> now.</think>One. <think>b</think>Two.": ("One. Two.", False),
+    "<think/>\nForty.": ("Forty.", False),
+    "<think>never closed": ("", False),
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 1000])
+@pytest.mark.parametrize("text", MIXED)
+def test_mixed_thoughts_are_neither_said_nor_take_text_with_them(text: str, size: int) -> None:
+    spoken, began = MIXED[text]
+    pieces = [CompletionPiece(text[at : at + size]) for at in range(0, len(text), size)]
+    for in_thought in (False, True):
+        said, answer = heard(pieces, in_thought=in_thought)
+        assert answer.completion().text == spoken
+        assert answer.began_in_thought is began
+        assert said == spoken or (began and not in_thought)  # said before it could be known
+
+
+@pytest.mark.parametrize("in_thought", [False, True])
+@pytest.mark.parametrize(
+    "texts", [("For", "ty."), ("</think>\n", "Forty."), ("Forty.", "</think>"), ("<think>a</think>Forty.",)]
+)
+def test_thoughts_beside_the_text_and_tags_in_it(texts: tuple[str, ...], in_thought: bool) -> None:
+    pieces = [BESIDE, *map(CompletionPiece, texts)]
+    for unless_beside in (False, True):
+        said, answer = heard(pieces, in_thought=in_thought, unless_beside=unless_beside)
+        assert said == answer.completion().text == "Forty."
+        assert not answer.began_in_thought
+
+
+def test_text_is_not_held_where_thoughts_come_beside_it() -> None:
+    answer = Normalizer(in_thought=True, unless_beside=True)
+    assert [answer.add(piece) for piece in (BESIDE, CompletionPiece("Forty."))] == [None, Delta(text="Forty.")]
+
+
+def heard(pieces: list[CompletionPiece], **expected: Any) -> tuple[str, Normalizer]:
+    answer = Normalizer(**expected)
+    deltas = [*map(answer.add, pieces), answer.finish()]
+    return "".join(delta.text for delta in deltas if delta is not None), answer
 
 
 def test_nul_is_left_out() -> None:

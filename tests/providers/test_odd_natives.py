@@ -54,6 +54,13 @@ def used(number: int, **more: Any) -> list[dict[str, Any]]:
     return [{"type": "tool_use", "id": f"t{number}", "name": "f", "input": {}, **more}, arguments]
 
 
+def without(field: bytes, sent: bytes) -> bytes:
+    """The reply without its lines of a field, or without blank lines, and without a length."""
+    head, _, body = sent.partition(b"\r\n\r\n")
+    lines = [line for line in body.split(b"\n") if line.partition(b":")[0] != field]
+    return b"\r\n".join(head.split(b"\r\n")[:-1]) + b"\r\n\r\n" + b"\n".join(lines) + b"\n"
+
+
 ANTHROPIC: dict[str, tuple[bytes, Any]] = {
     "no usage": (claude(said(OK)), OK),
     "no end of the message": (claude(said("It is "), said("forty.")), OK),
@@ -74,6 +81,14 @@ ANTHROPIC: dict[str, tuple[bytes, Any]] = {
         ),
         OK,
     ),
+    "no lines with the type": (without(b"event", claude(said("It is "), said("forty."))), OK),
+    "no lines with the type, an error": (
+        without(b"event", claude(said("It is "), stop=False)) + b'data: {"type":"error","error":{"type":"x"}}\n\n',
+        FAILS,
+    ),
+    "no blank lines": (without(b"", claude(said("It is "), said("forty."))), OK),
+    "neither": (without(b"", without(b"event", claude(used(1), used(2), reason="tool_use"))), CALLS),
+    "another protocol's mark of the end": (without(b":", claude(said(OK))) + b"data: [DONE]\n\n", OK),
     "page of a proxy": (reply(b"<html>plain HTTP to an HTTPS port</html>", "text/html", 400), FAILS),
     "text where it begins": (
         claude([{"type": "text", "text": "It is "}, {"type": "text_delta", "text": "forty."}]),

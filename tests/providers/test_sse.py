@@ -27,6 +27,8 @@ def parsed(*chunks: bytes) -> list[tuple[bytes, bytes]]:
         (b"event: error\ndata: {}\n\ndata: one\n\n", [(b"error", b"{}"), (b"", b"one")]),
         (b'data: {"a":\ndata: 1}\n\n', [(b"", b'{"a":\n1}')]),
         (b'data: {"a":1}\ndata:{"a":2}\ndata: [DONE]\n\n', [(b"", b'{"a":1}'), (b"", b'{"a":2}'), (b"", b"[DONE]")]),
+        (b'event: a\ndata: {"a":1}\nevent: b\ndata: {}\n', [(b"a", b'{"a":1}'), (b"b", b"{}")]),
+        (b'data: {"a":1}\nevent: a\n\ndata: {}\n\n', [(b"a", b'{"a":1}'), (b"", b"{}")]),
         (b"data: a\xc2\x85b\xe2\x80\xa8c\n\n", [(b"", b"a\xc2\x85b\xe2\x80\xa8c")]),
         (b"data: half an event\n", []),
         (b"nonsense\nfield: value\n\ndata: one\n\n", [(b"", b"one")]),
@@ -35,6 +37,15 @@ def parsed(*chunks: bytes) -> list[tuple[bytes, bytes]]:
 def test_stream_by_the_standard_gives_its_events(stream: bytes, events: list[tuple[bytes, bytes]]) -> None:
     assert parsed(stream) == events
     assert parsed(*(bytes([byte]) for byte in stream)) == events
+
+
+def test_event_without_blank_lines_does_not_wait_for_the_next() -> None:
+    parser = EventParser()
+    assert list(parser.feed(b'data: {"a":1}\n')) == []  # a blank line may follow
+    assert list(parser.feed(b'data: {"a":2}\n')) == [(b"", b'{"a":1}'), (b"", b'{"a":2}')]
+    assert list(parser.feed(b'data: {"a":\n')) == []
+    assert list(parser.feed(b"data: {}}\n")) == [(b"", b'{"a":\n{}}')]
+    assert list(parser.feed(b"data: [DONE]\n")) == [(b"", b"[DONE]")]
 
 
 @given(st.lists(st.integers(0, 60)))

@@ -30,6 +30,7 @@ from tilores_core.errors import (
     UnknownModelError,
 )
 from tilores_core.llm.normalizer import Completion, Normalizer
+from tilores_core.llm.thoughts import begins_in_thought
 from tilores_core.llm.written_calls import offered_tools
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ log = structlog.get_logger(part="chat")
 
 _CHAT_MODELS_KEPT = 128
 _LONGEST_NAME = 200
+_MODELS_KEPT = 1024  # callers may name models that are in no list
+_HELD = 8  # answers of a model, from the last one on that began within a thought
 
 
 class Models:
@@ -67,6 +70,7 @@ class Models:
             for name, provider in self._providers.items()
             for info in provider.models()
         }
+        self._in_thought: LRUCache[str, int] = LRUCache(_MODELS_KEPT)  # by name, how many answers are held
         self._bare: dict[str, list[str]] = {}
         for full in self._listed:
             self._bare.setdefault(full.partition(":")[2], []).append(full)
@@ -190,12 +194,26 @@ class Models:
     ) -> Completion:
         """One call without routing, as doctors and tests make it. Raises what the provider raises, not mapped."""
         pieces, _ = await self.begin(name, messages, parameters or {}, stream=stream)
-        answer = Normalizer(offered_tools(parameters or {}))
+        answer = self.normalizer(name, parameters or {})
         async with aclosing(pieces):
             async for piece in pieces:
                 answer.add(piece)
         answer.finish()
         return answer.completion()
+
+    def normalizer(self, name: str, parameters: Mapping[str, Any]) -> Normalizer:
+        """For one answer of a model; `learn` from it afterwards."""
+        hold = self._in_thought.get(name)
+        guess = hold is None and begins_in_thought(name)
+        return Normalizer(offered_tools(parameters), in_thought=guess or bool(hold), unless_beside=guess)
+
+    def learn(self, name: str, answer: Normalizer) -> None:
+        """Remember whether a model's answers begin within a thought: the text of the next ones is held meanwhile."""
+        hold = self._in_thought.get(name)
+        if answer.began_in_thought:
+            self._in_thought[name] = _HELD
+        elif hold != 0:
+            self._in_thought[name] = hold - 1 if hold else 0
 
     async def chat_model(self, name: str, parameters: Mapping[str, Any]) -> BaseChatModel:
         """The LangChain model for a full name and parameters; made in a thread, as that may import an SDK."""

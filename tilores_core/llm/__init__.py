@@ -64,4 +64,5 @@ from tilores_core.llm.settings import (
     ModelSettings as ModelSettings,
     ProviderSettings as ProviderSettings,
 )
+from tilores_core.llm.sse import EventParser as EventParser
 from tilores_core.llm.transport import HttpClients as HttpClients, library_of as library_of

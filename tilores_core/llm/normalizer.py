@@ -94,9 +94,18 @@ class Normalizer:
     - Every tool call has an index, an id of its own and arguments that are text, `{}` when there are none.
     - Token counts are totals, however often they are sent.
     - Calls of `tools`, as `offered_tools` gives them, are calls where the model wrote them into its text.
+
+    `in_thought`: the text may begin within a thought, whose opening tag was part of the prompt: it is held until a
+    tag or the end tells, or `unless_beside`, until thoughts come beside the text.
     """
 
-    def __init__(self, tools: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        tools: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        in_thought: bool = False,
+        unless_beside: bool = False,
+    ) -> None:
         self._tools = tools or {}
         self._written = WrittenCalls(tools) if tools else None
         self._texts: list[str] = []
@@ -108,7 +117,11 @@ class Normalizer:
         self._native: Any = None
         self._served_by: str | None = None
         self._halves = JoinHalves()
-        self._thoughts = ThoughtFilter(calls=bool(tools))
+        self._thoughts = ThoughtFilter(calls=bool(tools), thinks_first=in_thought)
+        self._unless_beside = unless_beside
+        self._dropped: list[str] = []
+        self.began_in_thought = False
+        """The text did; known at the end."""
 
     @property
     def ended(self) -> bool:
@@ -130,13 +143,16 @@ class Normalizer:
             self._reason = reason
         if state:
             self._add_state(state)
+            if self._unless_beside:
+                self._unless_beside = False
+                self._thoughts.expect_answer()
         if text:
             if len(text) >= _REPEATED and self._texts and text.startswith(self._texts[0]):
                 so_far = "".join(self._texts)
                 text = text.removeprefix(so_far) if len(so_far) >= _REPEATED else text
             text = self._thoughts.add(self._halves.add(text))
             if self._thoughts.late:
-                self._texts.clear()
+                self._dropped, self._texts = self._texts, []
             if self._written is not None:
                 text = self._written.add(text)
         calls = self._add_calls(tool_calls) if tool_calls else ()
@@ -149,6 +165,11 @@ class Normalizer:
     def finish(self) -> Delta | None:
         """What had to be held back until the end is known."""
         text = self._thoughts.rest() + self._halves.rest()
+        if dropped := "".join(self._dropped) + self._thoughts.dropped:
+            if not (text or self._texts or self._calls) and (self._thoughts.follows or self._state):
+                self._texts, text = self._dropped, self._thoughts.dropped  # an answer, and a tag too many behind it
+            else:
+                self.began_in_thought = not self._thoughts.follows and bool(dropped.strip())
         calls = []
         if self._written is not None:
             text = self._written.add(text) + self._written.rest()

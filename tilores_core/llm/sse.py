@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import orjson
+
 from tilores_core.llm.failures import MalformedReplyError
 
 LONGEST_EVENT: Final = 8 * 1024 * 1024
@@ -20,7 +22,8 @@ class EventParser:
 
     Lines end with LF, CRLF or CR; several `data` lines are joined by LF; comments, `id`, `retry` and events without
     data are skipped. Some servers leave blank lines out: a `data` line that begins an object behind one that ends one
-    begins an event, and `rest` gives an event whose closing blank line never came.
+    begins an event, as does a second `event` line. From then on an event ends where its JSON does, so that it does
+    not wait for the next one. `rest` gives an event whose closing blank line never came.
     """
 
     def __init__(self) -> None:
@@ -28,6 +31,7 @@ class EventParser:
         self._data: list[bytes] = []
         self._type = b""
         self._first = True
+        self._blank_lines = True
 
     def feed(self, chunk: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Raises `MalformedReplyError` for an event that is too long."""
@@ -43,9 +47,12 @@ class EventParser:
         for line in lines:
             line = line.rstrip(b"\r\n")
             if line:
-                if self._data and self._data[-1].endswith(b"}") and line.startswith(_NEXT):
+                if self._data and self._data[-1].endswith(b"}") and self._begins_event(line):
+                    self._blank_lines = False
                     yield self._event()
                 self._field(line)
+                if not self._blank_lines and self._data and self._is_whole():
+                    yield self._event()
             elif self._data:
                 yield self._event()
             else:
@@ -56,6 +63,16 @@ class EventParser:
         if self._buffer:
             self._field(self._buffer.rstrip(b"\r\n"))
         return self._event() if self._data else None
+
+    def _begins_event(self, line: bytes) -> bool:
+        return line.startswith(_NEXT) or (bool(self._type) and line.startswith(b"event:"))
+
+    def _is_whole(self) -> bool:
+        try:
+            orjson.loads(b"\n".join(self._data))
+        except orjson.JSONDecodeError:
+            return self._data == [b"[DONE]"]
+        return True
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _NEVER: Final = "\0"  # closes nothing: it stands in no text
@@ -41,7 +42,14 @@ _TURNS: Final = (
     *(f"<|{end}|>{name}<|sep|>" for end in ("open", "close") for name in ("response", "message")),
     *("<s>", "<|begin_of_text|>", "<|begin_of_solution|>", "<|end_of_solution|>"),
     *("<｜begin▁of▁sentence｜>", "<｜Assistant｜>"),
-    *("<|end_of_turn_token|>", "<|start_response|>", "<|end_response|>", "<｜end▁of▁sentence｜>"),
+    *(
+        "<think/>",
+        "<think />",
+        "<|end_of_turn_token|>",
+        "<|start_response|>",
+        "<|end_response|>",
+        "<｜end▁of▁sentence｜>",
+    ),
 )
 _MARKS: Final = ("<|begin_of_box|>", "<|end_of_box|>")
 # Calls of tools, in the form that `written_calls` reads.
@@ -53,16 +61,23 @@ _CLOSES: Final = {
 }
 _LATE: Final = frozenset(_THOUGHTS.values()) - frozenset(_TURNS)  # whose opening tag was part of the prompt
 _TAGS: Final = (*_CLOSES, *_LATE, *_TURNS, *_MARKS)
-_TAG: Final = re.compile(
-    "|".join(
-        re.escape(tag) if tag[0] == "<" else f"(?-i:{re.escape(tag)})" for tag in sorted(_TAGS, key=len, reverse=True)
-    ),
-    re.IGNORECASE,
-)
+
+
+def _any_of(tags: Iterable[str]) -> str:
+    longest_first = sorted(tags, key=len, reverse=True)
+    return "|".join(re.escape(tag) if tag[0] == "<" else f"(?-i:{re.escape(tag)})" for tag in longest_first)
+
+
+_TAG: Final = re.compile(_any_of(_TAGS), re.IGNORECASE)
+# What tells whether text before it was thoughts.
+_TELLING: Final = re.compile(f"(?P<opens>{_any_of(_THOUGHTS)})|{_any_of(_LATE)}", re.IGNORECASE)
 _BEGUN: Final = frozenset(tag[:size] for tag in _TAGS for size in range(1, len(tag)))
 _LONGEST: Final = max(map(len, _TAGS))
 _OPENS: Final = re.compile("[<[◁]")
 _CLOSING: Final = {end: re.compile(re.escape(end), re.IGNORECASE) for end in (*_CLOSES.values(), "<|call|>")}
+# Models mix these up, and write one within another.
+_ALIKE: Final = re.compile(r"<(?:/|(?P<opens>))(?:think(?:ing)?|thought)>", re.IGNORECASE)
+_CLOSING.update(dict.fromkeys(("</think>", "</thinking>", "</thought>"), _ALIKE))
 _SPACE: Final = re.compile(r"\s*")
 _LINES: Final = re.compile(r"\n*")
 # Where an answer begins: gpt-oss's format without its marks.
@@ -70,24 +85,42 @@ _FIRST: Final = re.compile(r"\s*(?:(analysis)(?=[A-Z])|assistant(?=<\|channel\|>
 _FIRST_WORDS: Final = ("assistant<|channel|>", "assistantfinal", "analysis ")
 _LONGEST_FIRST: Final = max(map(len, _FIRST_WORDS))
 _FINAL: Final = re.compile("assistantfinal")
+# Models whose template begins within a thought, unless their server takes the thoughts out of the text.
+_THINKS_FIRST: Final = re.compile(
+    r"(?:^|[-/_:.])(?:r1|qwq|think(?:ing|er)|reason(?:ing|er))(?:$|[-_:.])", re.IGNORECASE
+)
+
+
+def begins_in_thought(model: str) -> bool:
+    """Is it, by its name, a model whose text may begin within a thought?"""
+    return _THINKS_FIRST.search(model) is not None
 
 
 class ThoughtFilter:
     """Feed the text of an answer to `add` and get back what of it is the answer; at its end `rest`.
 
-    `calls`: tools were offered, so a call in gpt-oss's format is left in the text, with all that follows. `late`: the
-    text so far was thoughts, whose opening tag was part of the prompt.
+    `calls`: tools were offered, so a call in gpt-oss's format is left in the text, with all that follows.
+    `thinks_first`: the text may begin within a thought, so it is held until a tag or the end tells.
+
+    `late`: the text so far was thoughts, whose opening tag was part of the prompt; `dropped`: the part of it that no
+    call of `add` has given; `follows`: other thoughts had ended before it.
     """
 
-    def __init__(self, *, calls: bool) -> None:
+    def __init__(self, *, calls: bool, thinks_first: bool) -> None:
         self._calls = calls
-        self._held = ""  # what may be the beginning of a tag
+        self._held = ""  # what may be the beginning of a tag, or thoughts
         self._closing: re.Pattern[str] | None = None  # what ends the thoughts, while there are some
         self._trim: re.Pattern[str] | None = None  # what is left out until something else comes
         self._thinking: str | None = None  # thoughts that have not ended, where tools were offered
+        self._open = int(thinks_first)  # thoughts around what is held
+        self._waits = thinks_first
+        self._looked = 0
         self._begun = False
         self._passes = False
         self.late = False
+        self.dropped = ""
+        self.follows = False
+        self._ended = False  # a thought
 
     def add(self, text: str) -> str:
         self.late = False
@@ -100,19 +133,27 @@ class ThoughtFilter:
                 self._held = text
                 return ""
             text = begun
-        if not (self._closing or self._trim or "<" in text or "[" in text or "◁" in text):
+        if not (self._closing or self._trim or self._waits or "<" in text or "[" in text or "◁" in text):
             return text
         return self._filter(text)
 
     def rest(self) -> str:
         """What was held back and is part of the answer."""
         rest, self._held = self._held, ""
+        if self._waits:
+            self.expect_answer()
+            rest = self._filter(rest)
+            return rest + self.rest()
         if self._closing is not None:
             if self._thinking is not None:
                 self._thinking += rest
             return ""
         tag = _TAG.match(rest)
         return rest[tag.end() :] if tag else rest
+
+    def expect_answer(self) -> None:
+        """What is held, and what comes, is not within a thought."""
+        self._waits, self._open = False, 0
 
     @property
     def unclosed(self) -> str:
@@ -134,6 +175,19 @@ class ThoughtFilter:
         spoken: list[str] = []
         at = 0  # where the text is that has not been looked at
         while at < len(text):
+            if self._waits:
+                found = _TELLING.search(text, max(at, self._looked))
+                self._looked = 0
+                if found is None:
+                    self._held, self._looked = text[at:], len(text) - at - _LONGEST
+                    break
+                if found.lastgroup:
+                    self.expect_answer()
+                else:
+                    self._drop(text[at : found.start()])
+                    at = found.end()
+                    self._end_thought()
+                continue
             if self._closing is not None:
                 found = self._closing.search(text, at)
                 if found is None:
@@ -141,7 +195,14 @@ class ThoughtFilter:
                     if self._thinking is not None:
                         self._thinking += text[at : len(text) - len(self._held)]
                     break
-                at, self._closing, self._trim, self._thinking = found.end(), None, _SPACE, None
+                if found.lastgroup:
+                    self._open += 1
+                    if self._thinking is not None:
+                        self._thinking += text[at : found.end()]
+                    at = found.end()
+                    continue
+                at, self._closing, self._thinking = found.end(), None, None
+                self._end_thought()
                 continue
             if self._trim is not None:
                 space = self._trim.match(text, at)
@@ -169,11 +230,20 @@ class ThoughtFilter:
                 break
             at = tag.end()
             if (closes := _CLOSES.get(name)) is not None:
-                self._closing = _CLOSING[closes]
+                self._closing, self._open = _CLOSING[closes], 1
                 self._thinking = "" if self._calls and name in _THOUGHTS else None
             elif name in _LATE:
-                spoken.clear()
+                self._drop("".join(spoken))
                 self.late, self._trim = True, _SPACE
+                spoken.clear()
             else:
                 self._trim = _LINES if name in _TURNS else None
         return "".join(spoken)
+
+    def _end_thought(self) -> None:
+        """Within another one: what comes may still be a thought."""
+        self._open -= 1
+        self._waits, self._trim, self._ended = self._open > 0, _SPACE, True
+
+    def _drop(self, text: str) -> None:
+        self.dropped, self.follows = text, self._ended

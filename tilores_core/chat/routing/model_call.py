@@ -19,7 +19,6 @@ from tilores_core.errors import DeadlineExceededError, error_code
 from tilores_core.llm.failures import failure_of
 from tilores_core.llm.normalizer import NO_USAGE, Completion, Normalizer
 from tilores_core.llm.tool_names import ToolNames
-from tilores_core.llm.written_calls import offered_tools
 
 OnDelta = Callable[[Delta], None]
 
@@ -89,7 +88,7 @@ class ModelCall:
             except TimeoutError:
                 raise WatchExpiredError("late") from None
             called = True
-            answer = Normalizer(offered_tools(parameters))
+            answer = self.models.normalizer(self.model, parameters)
             said = await self._listen(
                 pieces, streamed, on_delta if names is None else names.reading(on_delta), heard, started, answer
             )
@@ -169,6 +168,7 @@ class ModelCall:
             # Only what comes behind the end is missing.
         if (rest := answer.finish()) is not None:
             on_delta(rest)
+        self.models.learn(self.model, answer)
         said = answer.completion()
         check_answer(said, self.turn.parameters, provider=self.model.partition(":")[0])
         return said

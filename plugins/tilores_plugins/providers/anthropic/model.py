@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import cached_property
 from typing import Any, cast
 
+from anthropic import AsyncAnthropic
+from anthropic._streaming import ServerSentEvent
 from anthropic.types import Usage
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -14,10 +17,39 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field
 
-from tilores_core.llm import MalformedReplyError, building, check_inline
+from tilores_core.llm import EventParser, MalformedReplyError, building, check_inline
 from tilores_plugins.providers.anthropic.history import as_it_takes_them, join_thoughts, keep_thoughts, thoughts_in
 
 _ASKED = "prompt_usage"  # what `message_start` counted, in the metadata of its chunk
+
+
+class ClaudeClient(AsyncAnthropic):
+    """The SDK's client, with streams read as servers send them that are not Anthropic's."""
+
+    def _make_sse_decoder(self) -> Any:
+        return _Events()
+
+
+class _Events:
+    """Reads the type of an event that has no `event` line from its data, where the SDK would skip it."""
+
+    async def aiter_bytes(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
+        parser = EventParser()
+        async for chunk in chunks:
+            for event in parser.feed(chunk):
+                yield _typed(event)
+        if (last := parser.rest()) is not None:
+            yield _typed(last)
+
+
+def _typed(event: tuple[bytes, bytes]) -> ServerSentEvent:
+    kind, data = event[0].decode("utf-8", "replace"), event[1].decode("utf-8", "replace")
+    if not kind:
+        try:
+            kind = json.loads(data)["type"]
+        except (ValueError, LookupError, TypeError):  # such as "[DONE]"
+            return ServerSentEvent()
+    return ServerSentEvent(event=kind, data=data)
 
 
 class Claude(ChatAnthropic):

@@ -69,6 +69,8 @@ class AnthropicProvider(ChatProvider):
         """The SDK's two clients, without retries of its own."""
         import anthropic
 
+        from tilores_plugins.providers.anthropic.model import ClaudeClient
+
         library = library_of(anthropic)
         common: dict[str, Any] = {
             "api_key": self.key().get_secret_value(),
@@ -78,7 +80,7 @@ class AnthropicProvider(ChatProvider):
         }
         return (
             anthropic.Anthropic(**common, http_client=self.http.sync_client(library)),
-            anthropic.AsyncAnthropic(**common, http_client=self.http.async_client(library)),
+            ClaudeClient(**common, http_client=self.http.async_client(library)),
         )
 
     def _longest(self, model: ModelData) -> int:
