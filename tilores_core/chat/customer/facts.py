@@ -8,12 +8,14 @@ from typing import Final
 
 from tilores_core.chat.customer.dates import compact_days, fits
 from tilores_core.chat.customer.extraction import Reading
-from tilores_core.chat.customer.said import Said
+from tilores_core.chat.customer.said import ONLY, Said
 from tilores_core.chat.customer.words import (
     CONNECTING,
     GIVEN_NAMES,
     RELATIONS,
+    Phrases,
     all_phrases,
+    alternation,
     keywords,
     word_set,
     words_in_any,
@@ -41,6 +43,8 @@ _SPELT = re.compile(
     rf"(?:(?P<how>an?|one|the|einem|{'|'.join(_TWICE)}) )?"
     r"(?!us\b)(?P<letter>[a-z])(?:['’]?s)?(?=[.,;?!]|$| instead| not)|(?P<end>[a-z]) at the end)"
 )
+_LEFT_OUT: Final = re.compile(rf"(?<![^\W_])(?:not|drop|{_WITHOUT})(?: [^\W\d_]{{1,3}})? $")
+_PARTING: Final = keywords((*_WITHOUT.split("|"), "not", "drop", "minus", "leave")) | ONLY
 _NOT_DIGIT = re.compile(r"\D")
 _SHORTEST_PHONE: Final = 7
 _LONG: Final = 9  # digits of a number that is a phone's, though nothing says what it is
@@ -60,6 +64,20 @@ _PEOPLE: Final = {
 _IT_IS: Final = frozenset(("it's", "its", "it", "he's", "she's", "that's", "he", "she"))
 _SEXED: Final = keywords((*_PRONOUNS, *_PEOPLE))
 _TELLING: Final = _SPELLING | _SEXED
+_ROLES: Final = {
+    key: alternation({*all_phrases(f"{key}_name")} - {"nom", "nome", "nombre", "naam"}) for key in ("first", "last")
+}
+_IS: Final = r"(?:is|being|as|ist|als|mit|est|es|è|é|como|comme|come)"
+_ROLE: Final = {
+    key: re.compile(
+        rf"(?<![^\W_])(?:{called})(?:'s)?(?:[ ]{_IS})?[ :=]+(?:only |just )?(?P<of>[^\W\d_]+)|"
+        rf"(?<![^\W_])(?P<is>[^\W\d_]+)(?:,?[ ]{_IS}(?:[ ][^\W\d_]{{1,5}})?[ ](?:{called})(?![^\W_])|"
+        rf"[ ]?\((?:{called})\))"
+    )
+    for key, called in _ROLES.items()
+}
+_FAMILY_FIRST: Final = re.compile(rf"(?:{_ROLES['last']}) (?:first|zuerst|d'abord|primero|prima|eerst|primeiro)\b")
+_ROLE_PHRASES: Final = Phrases("first_name", "last_name")
 _NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
 _PARTS: Final = (all_phrases("first_name"), all_phrases("last_name"))
 _NAME_FIELDS: Final = frozenset((*_PARTS[0], *_PARTS[1], "name", "full name", "customer name", "nickname", "alias"))
@@ -157,6 +175,23 @@ def spelling_fits(customer: Customer, reading: Reading) -> bool:
     return True
 
 
+def roles_fit(customer: Customer, reading: Reading) -> bool:
+    """Whether the words of the name are what the message says: "Martin being the family name"."""
+    if not _ROLE_PHRASES.may_be_in(reading.said.keywords, reading.said.plain):
+        return True
+    words = normalise_name(customer.name or "").split()
+    parts = {"first": set(words[:-1]), "last": set(words[1:])}
+    for fields in ({_NOT_LETTER.sub(" ", key.lower()): v for key, v in r.fields.items()} for r in customer.records):
+        for role, keys in zip(parts, _PARTS, strict=True):
+            if held := next((fields[key] for key in keys if key in fields), None):
+                parts[role] = set(name_words(str(held)))
+    low = reading.said.low
+    said = {role: [fold(m["of"] or m["is"]) for m in _ROLE[role].finditer(low)] for role in parts}
+    if _FAMILY_FIRST.search(low):
+        said["last"] += [normalise_name(e.value).split()[0] for e in reading.of_kind("name") if not e.partial]
+    return all(word in parts[role] for role, found in said.items() for word in found if word in words)
+
+
 def title_fits(customer: Customer, title: str) -> bool:
     """Whether "Mr" or "Mrs" before a name may be the customer's; true when the records do not say."""
     return sex_fits(customer, _SEXES.get(title) if title else None)
@@ -191,10 +226,35 @@ def has_longer_name(customer: Customer, said: str) -> bool:
     )
 
 
-def is_less_than_named(customer: Customer, partial: Iterable[Evidence]) -> bool:
-    """Whether more than one word of the name is left unsaid: "no, just Mary", after Mary Ann Evans."""
-    said = {word for part in partial for word in normalise_name(part.value).split()}
-    return len(set(normalise_name(customer.name or "").split()) - PARTICLES - said) > 1
+def is_less_than_named(customer: Customer, partial: Sequence[Evidence], said: Said) -> bool:
+    """Whether a part of the name was left unsaid on purpose: "no, just Mary", after Mary Ann Evans, or "Pierre",
+    after Jean-Pierre Martin."""
+    if leaves_out_part(customer, said):
+        return True
+    words = {word for part in partial for word in normalise_name(part.value).split()}
+    if said.corrects():
+        return len(set(normalise_name(customer.name or "").split()) - PARTICLES - words) > 1
+    halves = [set(fold(unit).split("-")) for unit in (customer.name or "").split() if "-" in unit]
+    return any(unit & words and unit - words - PARTICLES for unit in halves)
+
+
+def leaves_out_part(customer: Customer, said: Said) -> bool:
+    """Whether a short message says a word of the name with "only", or with "without"."""
+    if not is_about_part(said):
+        return False
+    words, generation = normalise_name(customer.name or "").split(), generation_of(customer.name or "")
+    for start, end, word in said.places:
+        own = GENERATIONS.get(word) == generation if word in GENERATIONS else fold(word) in words
+        if own and (said.is_negated(start) or _LEFT_OUT.search(said.low, 0, start)):
+            return True
+        if own and said.is_only(start, end) and len(words) > 2:
+            return True
+    return False
+
+
+def is_about_part(said: Said) -> bool:
+    """Whether a short message has "only" or "without" in it."""
+    return not said.keywords.isdisjoint(_PARTING) and len(said.plain) <= _SHORT_MESSAGE
 
 
 def is_turned_round(customer: Customer, said: str) -> bool:
@@ -261,7 +321,7 @@ def fits_all(customer: Customer, reading: Reading) -> bool:
         bare = item.kind == "customer_id" and not item.strength and item.value.isdecimal()
         if bare and len(item.value) >= _LONG and not any(n.endswith(item.value[-_LONG:]) for n in _numbers(customer)):
             return False
-    return spelling_fits(customer, reading) and ends_fit(customer, reading)
+    return spelling_fits(customer, reading) and ends_fit(customer, reading) and roles_fit(customer, reading)
 
 
 def unmarked_days(item: Evidence) -> frozenset[str]:
@@ -325,7 +385,12 @@ def sex_meant(reading: Reading) -> str | None:
 
 def says_trait(reading: Reading) -> bool:
     """Whether the message may say how the name is spelt, the generation, or the sex of the customer."""
-    if not reading.said.keywords.isdisjoint(_GENERATION_WORDS):
+    said = reading.said
+    if (
+        not said.keywords.isdisjoint(_GENERATION_WORDS)
+        or is_about_part(said)
+        or _ROLE_PHRASES.may_be_in(said.keywords, said.plain)
+    ):
         return True
     if reading.language == "en" and reading.said.keywords.isdisjoint(_TELLING):
         return False

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.extraction import Reading
-from tilores_core.chat.customer.state import Candidates, State, combinations, kind_of, readings
+from tilores_core.chat.customer.state import Candidates, Customers, State, combinations, kind_of, readings
 from tilores_core.contracts import Customer, Evidence, Identifiers
 from tilores_core.identity import name_fits, normalise_name
 
@@ -81,6 +81,9 @@ class Matcher:
             return True  # "Anna-Lena" alone
         return bool(self._candidates.of(Identifiers(customer_id=customer.id, name=name.value)))
 
+    def all_called(self, names: Sequence[Evidence], among: Customers) -> Customers:
+        return among and tuple(c for c in among if all(self.is_called(c, name) for name in names))
+
     def another_called(self, name: Evidence, earlier: State) -> State:
         """ "The other Roe": not the present one."""
         now = {customer.id for customer in earlier.customers}
@@ -89,6 +92,12 @@ class Matcher:
         if not others:
             return State("none", reason="unknown")
         return State(kind_of(others), others, "fits", pool=others, named=True)
+
+    def called_only(self, customer: Customer, part: Evidence) -> State:
+        """ "Pierre only", after Jean-Pierre Martin: Pierre Martin, if there is one."""
+        name = normalise_name(f"{part.value} {(customer.name or '').rpartition(' ')[2]}")
+        found = tuple(c for c in self._candidates.of(Identifiers(name=name)) if normalise_name(c.name or "") == name)
+        return State("one", found, "fits", named=True) if len(found) == 1 else State("none", reason="unread")
 
     def is_ruled_out(self, customer: Customer, reading: Reading, names: Sequence[Evidence]) -> bool:
         """Whether the message denies this customer: "not Tom Fern", "not the one in Leeds"."""

@@ -42,9 +42,11 @@ class Narrower:
         found: Customers,
         complete: bool,
         given: Sequence[Evidence],
+        namesakes: Customers = (),
     ) -> State:
         """The customers that fit what a message identifies (`given`), with what it says of their traits and with the
-        state before it; `before`: what the message before identified. Not `complete`: there may be more."""
+        state before it; `before`: what the message before identified. Not `complete`: there may be more.
+        `namesakes`: those of whom `found` were chosen."""
         named = any(item.kind == "name" for item in given)
         known = {customer.id for customer in earlier.customers}
         both = any(customer.id in known for customer in found)
@@ -80,13 +82,15 @@ class Narrower:
                 return State("none", reason="contradiction")
             found = fitting
         if len(found) == 1:
+            if len(namesakes) > 1 and not any(customer.id == found[0].id for customer in earlier.pool):
+                return State("one", found, "fits", complete, pool=namesakes, named=named)
             pool = earlier.pool if found[0].id in {c.id for c in earlier.pool} else ()
             return State("one", found, "fits", pool=pool, offered=earlier.offered, named=named)
         pool = found
         found = self.born_on_any(found, reading) or found
         if complete:
             found = tuple(match_description(found, reading.said))
-        if len(found) > 1:
+        if len(found) > 1 and not any(reading.said.is_only(item.start, item.end) for item in given):
             found = tuple(customer for customer in found if customer.id in known) or found
         return State(kind_of(found), found, "fits", complete, pool=pool, named=named)
 
@@ -148,6 +152,7 @@ class Narrower:
         born = tuple(item for item in reading.born if item.polarity != "negated")
         left = tuple(c for c in among if all(self._match.born(c, item) for item in born))
         left = tuple(c for c in left if facts.ends_fit(c, reading) and facts.spelling_fits(c, reading))
+        left = tuple(c for c in left if facts.roles_fit(c, reading))
         if not left:
             return State("none", reason="contradiction", pending=born)
         places = [e for e in reading.of_kind("place") if e.polarity != "negated"]

@@ -181,7 +181,7 @@ class Resolver:
             return self._several_named(i, reading, names)
         if not any(item.kind != "name" for item in given) and partial:
             partial = [p for p in partial if not name_fits(p.value, [names[0].value])]
-            if any(not p.strength and self._find_by_names([p], self._history(i)) for p in partial):
+            if any(not p.strength and self._match.all_called([p], self._history(i)) for p in partial):
                 return State("none", reason="two_people")  # "my last caller was Bo Lane, now Tom again"
             partial = [p for p in partial if p.strength or p.polarity == "corrected"]
         found, complete = self._match.fitting(given, partial, reading)
@@ -200,16 +200,18 @@ class Resolver:
             straight = [c for c in left if not facts.is_turned_round(c, said)]
             turned = not straight and len(left) == 1 and not reading.of_kind("place")
             whole = [c for c in straight or left if not turned and not facts.has_longer_name(c, said)]
-            whole = whole or [c for c in left if self._is_certain(i, c, given)]
+            if not whole and self._match.is_identified(
+                given
+            ):  # more than a name leads to the customer, or led before
+                whole = left
+            elif not whole and not (earlier := self.after(i - 1)).named:
+                whole = [c for c in left if earlier.customers == (c,)]
             if not whole:
                 return State("none", (), "like_name", pool=tuple(left), outcome="several" if turned else None)
             left = whole
-        return self._narrow_found(i, reading, tuple(left), complete, given)
-
-    def _is_certain(self, i: int, customer: Customer, given: Sequence[Evidence]) -> bool:
-        """Whether more than a name leads to the customer, or led to it before."""
-        earlier = self.after(i - 1)
-        return self._match.is_identified(given) or (earlier.customers == (customer,) and not earlier.named)
+        namesakes = tuple(found) if names else ()
+        before = self._found_before(i)
+        return self._narrow.narrow_found(self.after(i - 1), before, reading, tuple(left), complete, given, namesakes)
 
     def _find_borne_out(self, faint: Sequence[Evidence], sure: Sequence[Evidence]) -> list[Evidence]:
         """The faint evidence that fits a customer."""
@@ -248,15 +250,15 @@ class Resolver:
         among = earlier.customers or earlier.pool
         if any(reading.said.says_other(part.start) for part in partial):
             return self._match.another_called(partial[0], earlier)
-        fitting = self._find_by_names(partial, earlier.customers) or self._find_by_names(partial, earlier.pool)
-        if not fitting and (before := self._find_by_names(partial, self._history(i))):
+        fitting = self._match.all_called(partial, earlier.customers) or self._match.all_called(partial, earlier.pool)
+        if not fitting and (before := self._match.all_called(partial, self._history(i))):
             return State("one", before[-1:], "fits", named=True)
         if fitting:
             left = tuple(c for c in fitting if facts.fits_all(c, reading))
             if not left:
                 return State("none", reason="contradiction")
-            if left == earlier.customers and reading.said.corrects() and facts.is_less_than_named(left[0], partial):
-                return State("none", reason="unread")
+            if left == earlier.customers and facts.is_less_than_named(left[0], partial, reading.said):
+                return self._match.called_only(left[0], partial[0])
             if len(left) == 1:
                 return replace(earlier, kind="one", customers=left, reason="fits", pool=earlier.pool or among)
             return self._narrow.choose(reading, replace(earlier, kind="several", customers=left, pool=left))
@@ -268,15 +270,13 @@ class Resolver:
             who = Identifiers(name=pick.value)
             if found := self.candidates.of(who):
                 left = tuple(c for c in found if facts.fits_all(c, reading))
-                return self._narrow_found(i, reading, left, True, partial) if left else None
+                said = self._found_before(i)
+                return self._narrow.narrow_found(earlier, said, reading, left, True, partial) if left else None
         if earlier.kind == "none" and (whole := join_parts(self._readings[i - 1].found, partial)) is not None:
             return self._resolve_named(i, reading, [whole])
         if among or any(item.strength for item in partial):
             return self._unmatched(i, reading, partial)
         return None
-
-    def _find_by_names(self, names: Sequence[Evidence], among: Customers) -> Customers:
-        return among and tuple(c for c in among if all(self._match.is_called(c, name) for name in names))
 
     def _history(self, i: int) -> Customers:
         """The customers of the messages before, in order, each once in a row."""
@@ -315,17 +315,14 @@ class Resolver:
         sure = sure or any(is_introduced(said.low, item.value) for item in odd)
         for item in odd:  # "anneliese", which could be "anne liese" as well
             whole = replace(item, value=item.value.replace(" ", ""), partial=True)
-            if self._find_by_names([whole], earlier.customers or earlier.pool):
+            if self._match.all_called([whole], earlier.customers or earlier.pool):
                 return self._partly_named(i, self._readings[i], [whole])
         if odd and sure and earlier.kind != "unnamed":
             return State("none", reason="unknown")
         return None
 
-    def _narrow_found(
-        self, i: int, reading: Reading, found: Customers, complete: bool, given: Sequence[Evidence]
-    ) -> State:
-        before = self._readings[i - 1].found if i else ()
-        return self._narrow.narrow_found(self.after(i - 1), before, reading, found, complete, given)
+    def _found_before(self, i: int) -> Sequence[Evidence]:
+        return self._readings[i - 1].found if i else ()
 
     def _means_another(self, i: int, reading: Reading) -> bool:
         """ "I meant …", "the wrong Ann", or "No, 7 at the end", after an id or a phone number."""
@@ -336,7 +333,7 @@ class Resolver:
         at = reading.said.last_no()
         if at < 0 or _FOR_NUMBER.search(reading.said.low):
             return at >= 0
-        before = self._readings[i - 1].found if i else ()
+        before = self._found_before(i)
         numbered = any(item.kind != "name" for item in before)
         return numbered and any(word.isdecimal() for start, _, word in reading.said.places if start >= at)
 
@@ -373,6 +370,8 @@ class Resolver:
         if earlier.kind == "one" and not facts.sex_fits(earlier.customers[0], sex := facts.sex_meant(reading)):
             before = tuple(c for c in self._history(i) if facts.sex_fits(c, sex))
             return State("one", before[-1:], "fits") if before else State("none", reason="contradiction")
+        if earlier.kind == "one" and facts.leaves_out_part(earlier.customers[0], reading.said):
+            return State("none", reason="unread")
         if earlier.kind == "one" and (other := facts.other_generation(earlier.customers[0], reading.said)):
             fitting = tuple(c for c in earlier.pool if generation_of(c.name or "") == other)
             return self._narrow.keep_only(earlier, fitting)

@@ -61,11 +61,14 @@ _CORRECTION: Final = re.compile(
     rf"(?<![^\W_])(?:{alternation(all_phrases('correction'))})(?![^\W_])(?![ ](?:of|than|que|di|van|von|statt)\b)"
 )
 _CORRECTION_BEGINS: Final = keywords(LETTERS.findall(phrase)[0] for phrase in all_phrases("correction"))
-_NO: Final = re.compile(r"(?:(?:^|[.!?;:\n]\s*)(?:{0})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope"))
+_DOUBT: Final = words_in_any("doubt")
+_NO: Final = re.compile(
+    r"(?:(?:^|[.!?;:\n]\s*)(?:{0}|{1})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope", "|".join(_DOUBT))
+)
 _NO_BETWEEN: Final = re.compile(
     r"[\s,.;?!\-]{1,3}(?:no|nein|non|nee|não|nope)[\s,.;!\-]{1,3}(?:(?:wait|sorry|it's|doch)[\s,]{1,2})?(?=\w)"
 )
-_NO_WORDS: Final = keywords(("no", "nein", "non", "nee", "não", "nope"))
+_NO_WORDS: Final = keywords(("no", "nein", "non", "nee", "não", "nope", *_DOUBT))
 _MEANT: Final = phrase_pattern("meant")
 _YES: Final = words_in_any("yes")
 
@@ -79,6 +82,7 @@ _CORRECTING: Final = Phrases("correction", "meant")
 _NEGATING: Final = _beginnings(word for words in _NEGATORS.values() for word in words)
 _RULING_OUT: Final = Phrases("unwanted")
 _DENYING: Final = _NO_WORDS | _NEGATING | _CORRECTING.words | _RULING_OUT.words
+ONLY: Final = keywords(words_in_any("only"))
 OTHER_NAMES: Final = keywords(words_in_any("other_name"))
 _FAMOUS: Final = phrase_pattern("famous")
 _ONE: Final = words_in_any("one")
@@ -177,6 +181,13 @@ class Said:
             return False
         words = self.low[:start].split()
         return bool(words) and words[-1] in OTHER_NAMES
+
+    def is_only(self, start: int, end: int) -> bool:
+        """Whether "only" or "just" stands right before or behind what is between two places."""
+        if ONLY.isdisjoint(self.keywords):
+            return False
+        beside = (*self.low[:start].split()[-1:], *self.low[end:].split()[:1])
+        return not ONLY.isdisjoint(word.strip(".,!?") for word in beside)
 
     def is_short(self) -> bool:
         """Whether it has few words: a cheap test before all of them are looked at."""

@@ -50,6 +50,7 @@ _ENDS = re.compile(r"[ ]?(?:[,.;:?!)\n]|$)")
 _AROUND_DATE: Final = (
     words_in_any("choosing") | words_in_any("correction") | words_in_any("light") | MONTHS.keys() | {"it's"}
 )
+_OR: Final = frozenset(("or", "oder", "ou", "o", "of"))
 MOST_DATES = 4
 _TOWN: Final = re.compile(r"(?:, ?| \()(?P<place>[^\W\d_]{3,}(?: [^\W\d_]+){0,2})(?=[?.!,;)\n]|$)")
 _TO_CONTACT: Final = re.compile(
@@ -137,14 +138,24 @@ def births(
         else:
             spans = [*names, *((item.start, item.end) for item in found)]
             born = [item for item in likely if _is_listed(page.text, item, spans)][:1]
+    others: list[str] = []
     for item in born:
+        if item.value in others:
+            continue
+        others = [o.value for o in dates if o.start > item.end and _is_or(said.low, item.end, o.start)]
         yield Evidence(
             kind="date_of_birth",
             value=item.value,
             start=item.start,
             end=item.end,
-            alternatives=item.alternatives,
+            alternatives=(*item.alternatives, *others),
         )
+
+
+def _is_or(low: str, start: int, end: int) -> bool:
+    """Whether "or", "or was it" is all that stands between two places."""
+    words = LETTERS.findall(low, start, end)
+    return bool(words) and words[0] in _OR and _AROUND_DATE.issuperset(words)
 
 
 def _is_listed(text: str, item: FoundDate, spans: Sequence[tuple[int, int]]) -> bool:
