@@ -46,7 +46,7 @@ class Narrower:
     ) -> State:
         """The customers that fit what a message identifies (`given`), with what it says of their traits and with the
         state before it; `before`: what the message before identified. Not `complete`: there may be more.
-        `namesakes`: those of whom `found` were chosen."""
+        `namesakes`: all from which `found` were chosen."""
         named = any(item.kind == "name" for item in given)
         known = {customer.id for customer in earlier.customers}
         both = any(customer.id in known for customer in found)
