@@ -170,12 +170,14 @@ async def test_a_failure_that_nobody_waits_for_is_not_reported_as_lost() -> None
     assert call.ended == [shared]
 
 
-async def test_a_call_that_is_ended_is_told_as_an_error() -> None:
-    """A waiter who was not cancelled must not see a cancellation: it would look as if his client had gone."""
+@pytest.mark.parametrize("turns", [0, 3])
+async def test_a_call_that_is_ended_is_told_as_an_error(turns: int) -> None:
+    """A waiter who was not cancelled must not see a cancellation: it would look as if his client had gone. The call
+    may not have begun to run."""
     call = Call()
     shared = call.start()
     waiting, listening = wait(shared), listen(shared)
-    await settle()
+    await settle(turns)
     shared.cancel()
     with pytest.raises(OverloadedError):
         await waiting

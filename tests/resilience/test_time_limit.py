@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tilores_core.errors import DeadlineExceededError
-from tilores_core.resilience import TimeLimit, current_task
-from tilores_core.testing.waiting import settle
+from tilores_core.resilience import TimeLimit, call_about, current_task
+from tilores_core.testing.waiting import eventually, settle
 
 
 async def test_what_is_in_time_is_left_alone() -> None:
@@ -64,3 +65,38 @@ async def test_a_callback_has_no_task() -> None:
 
     asyncio.get_running_loop().call_soon(callback)
     assert await said == "none"
+
+
+async def test_callbacks_at_about_one_time_share_a_timer_and_can_be_discarded() -> None:
+    loop, called = asyncio.get_running_loop(), list[str]()
+    later = call_about(loop, 60.0, lambda: called.append("much later"))
+
+    def first() -> None:
+        called.append("first")
+        due.discard(second)
+        due.discard(first)
+
+    def second() -> None:
+        called.append("second")
+        due.discard(first)
+        due.discard(second)
+
+    due = call_about(loop, 0.0, first)
+    due.add(second)
+    call_about(loop, 0.0, lambda: called.append("last"))
+    await eventually(lambda: len(called) == 2)
+    assert "last" in called
+    assert {"first", "second"} & {*called}
+    assert len(later) == 1
+
+
+async def test_a_callback_is_not_called_early(pass_time: Callable[[float], None]) -> None:
+    loop, called = asyncio.get_running_loop(), list[float]()
+    begun = loop.time()
+    call_about(loop, 30.0, lambda: called.append(loop.time()))
+    pass_time(20.0)
+    await settle()
+    assert not called
+    pass_time(10.2)
+    await eventually(lambda: called)
+    assert called[0] >= begun + 30.0

@@ -10,6 +10,7 @@ from tilores_core.resilience.lease import (
 )
 from tilores_core.resilience.priority import Budget as Budget, Priority as Priority
 from tilores_core.resilience.tasks import (
+    call_about as call_about,
     cancel_tasks as cancel_tasks,
     current_task as current_task,
     wait_for_event as wait_for_event,

@@ -46,7 +46,6 @@ class InFlightCall(Generic[T, P]):
         self._on_end = on_end
         self._loop = current_task().get_loop()
         self._task: asyncio.Task[T] = self._loop.create_task(self._run(work))
-        self._task.add_done_callback(self._on_done)
 
     @property
     def task(self) -> asyncio.Task[T]:
@@ -70,7 +69,8 @@ class InFlightCall(Generic[T, P]):
     def cancel(self) -> None:
         """End the call; waiters get `OverloadedError`."""
         self._close()  # no caller may join a call that is about to end
-        self._task.cancel()
+        if self._task.cancel():
+            self._task.add_done_callback(self._end)  # one that has not begun to run has nothing to end with
 
     async def result(self) -> T:
         """The result, for a caller who has joined. Raises what the call raised."""
@@ -116,9 +116,11 @@ class InFlightCall(Generic[T, P]):
     async def _run(self, work: Callable[[Callable[[P], None]], Awaitable[T]]) -> T:
         try:
             return await work(self._add)
+        except Exception:
+            self._task.add_done_callback(asyncio.Task.exception)  # fetched: perhaps no waiter is left to fetch it
+            raise
         finally:
-            self._close()  # here already: those who wait run before `_on_done` is called
-            self._wake()
+            self._end()
 
     def _add(self, piece: P) -> None:
         self._pieces.append(piece)
@@ -135,9 +137,7 @@ class InFlightCall(Generic[T, P]):
             if not news.done():  # its waiter has gone
                 news.set_result(None)
 
-    def _on_done(self, task: asyncio.Task[T]) -> None:
-        if not task.cancelled():
-            task.exception()  # fetched here: perhaps no waiter is left to fetch it
+    def _end(self, _: object = None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._close()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
-from tilores_core.resilience.tasks import current_task
+from tilores_core.resilience.tasks import call_about, current_task
 
 
 class TimeLimit:
@@ -15,10 +15,11 @@ class TimeLimit:
         with TimeLimit(seconds):
             await work()
 
-    `error`: makes what is raised when the time is over. An outer cancellation goes through as it is.
+    `error`: makes what is raised when the time is over, or a little later as `call_about` says. An outer cancellation
+    goes through as it is.
     """
 
-    __slots__ = ("_cancelling", "_error", "_expired", "_handle", "_seconds", "_task")
+    __slots__ = ("_cancelling", "_due", "_error", "_expired", "_seconds", "_task")
 
     def __init__(self, seconds: float, error: Callable[[], Exception] = TimeoutError) -> None:
         self._seconds = seconds
@@ -28,7 +29,7 @@ class TimeLimit:
     def __enter__(self) -> None:
         self._task = task = current_task()
         self._cancelling = task.cancelling()
-        self._handle = task.get_loop().call_later(self._seconds, self._expire)
+        self._due = call_about(task.get_loop(), self._seconds, self._expire)
 
     def _expire(self) -> None:
         self._expired = True
@@ -37,6 +38,6 @@ class TimeLimit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._handle.cancel()
+        self._due.discard(self._expire)
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._error() from error

@@ -14,7 +14,7 @@ import orjson
 
 from tilores_core.contracts import DEFAULT_CALLER, Caller, Turn
 from tilores_core.errors import InvalidRequestError, PayloadTooLargeError, UnsupportedEncodingError
-from tilores_core.resilience import current_task
+from tilores_core.resilience import call_about, current_task
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -154,7 +154,7 @@ class HttpExchange:
             gone = loop.create_task(self._on_disconnected())
             gone.add_done_callback(noticed)
 
-        timer = loop.call_later(_WATCH_AFTER_SECONDS, watch)
+        timer = call_about(loop, _WATCH_AFTER_SECONDS, watch)
         try:
             return await work
         except asyncio.CancelledError:
@@ -162,7 +162,7 @@ class HttpExchange:
                 raise ClientGoneError from None
             raise
         finally:
-            timer.cancel()
+            timer.discard(watch)
             if gone is not None:
                 gone.remove_done_callback(noticed)
                 gone.cancel()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Literal
 
 from tilores_core.chat.routing.budget import Budget
-from tilores_core.resilience import current_task
+from tilores_core.resilience import call_about, current_task
 
 Reason = Literal["silent", "stalled", "late"]
 
@@ -38,58 +38,50 @@ class Watch:
         "_budget",
         "_cancelling",
         "_due",
-        "_handle",
+        "_first",
         "_heard",
         "_loop",
         "_reason",
         "_task",
-        "first",
+        "_timer",
     )
 
     def __init__(self, *, first: float, between: float, budget: Budget) -> None:
         """Seconds, infinite where only the budget ends it; that may be extended meanwhile."""
-        self.first = first
+        self._first = first
         self._between = between
         self._budget = budget
-        self._due = math.inf
         self._heard: float | None = None
         self._reason: Reason | None = None
-        self._handle: asyncio.TimerHandle | None = None
+        self._timer: set[Callable[[], None]] = set()
 
     def __enter__(self) -> Watch:
         self._task = task = current_task()
         self._cancelling = task.cancelling()
         self._loop = task.get_loop()
-        self._arm(self.first)
+        self._arm(self._first)
         return self
 
     def heard(self) -> None:
         """Something came."""
-        if self._heard is None and self._handle is not None:
-            self._handle.cancel()
+        if self._heard is None and self._reason is None:
             self._arm(self._between)
         self._heard = time.monotonic()
 
-    def wait(self, first: float) -> None:
-        """Have so long a patience before anything is heard, from now on."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._arm(first)
-
     def hurry(self, between: float) -> None:
         """From now on, have this much patience between two things heard."""
-        if between != self._between and self._handle is not None:
+        if between != self._between and self._reason is None:
             self._between = between
-            self._handle.cancel()
             self._arm(between)
 
     def _arm(self, seconds: float) -> None:
         self._due = time.monotonic() + seconds
+        self._timer.discard(self._look)
         self._set()
 
     def _set(self) -> None:
-        due = min(self._due, self._budget.until)
-        self._handle = self._loop.call_later(max(0.0, due - time.monotonic()), self._look)
+        seconds = min(self._due, self._budget.until) - time.monotonic()
+        self._timer = call_about(self._loop, seconds, self._look)
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -105,14 +97,12 @@ class Watch:
 
     def _end(self, reason: Reason) -> None:
         self._reason = reason
-        self._handle = None
         self._task.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
+        self._timer.discard(self._look)
         if self._reason is None:
             return
         if (
