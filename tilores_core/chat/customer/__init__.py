@@ -12,6 +12,7 @@ said               what is negated or corrected
 references         choices, rejections and relatives that a message refers to
 fluency            hesitation and spelling, as speech recognition writes them
 extraction         all of that for one message, as evidence
+name_parts         what is said of the parts of a name: how they are spelt, which is the family name
 facts, choices     what records say of birth and place; what tells several customers apart, and how to ask
 narrowing          what a reply leaves of several customers
 resolution         evidence and candidates -> one, several, none or unnamed, with the reason; pure

@@ -29,6 +29,7 @@ from tilores_core.chat.customer.unmarked import (
     births,
     find_corrected_number,
     towns,
+    with_other_towns,
 )
 from tilores_core.chat.customer.words import (
     FEATURES,
@@ -240,6 +241,7 @@ def _with_references(
     if evidence:
         places += towns(evidence, said.text)
     if places:
+        places = [*with_other_towns(places, said)]
         firms = {e.start for e in evidence if e.kind == "name" and e.value.rpartition(" ")[2].lower() in _NO_PERSON}
         inside = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial and e.start not in firms]
         places = [p for p in places if not any(start <= p.start < end for start, end in inside)]
@@ -374,7 +376,7 @@ def _with_polarity(evidence: Sequence[Evidence], said: Said) -> list[Evidence]:
     kinds = {
         e.kind
         for e in evidence
-        if e.kind in (*KINDS, "date_of_birth") and e.start >= corrected_at >= 0 and e.strength
+        if e.kind in (*KINDS, "date_of_birth", "place") and e.start >= corrected_at >= 0 and e.strength
     }
     faint = {e.kind for e in evidence if e.kind == "name" and e.start >= corrected_at >= 0}
     found = []

@@ -8,25 +8,28 @@ from typing import Final
 
 from tilores_core.chat.customer.dates import compact_days, fits
 from tilores_core.chat.customer.extraction import Reading
-from tilores_core.chat.customer.said import ONLY, Said
+from tilores_core.chat.customer.name_parts import (
+    NOT_LETTER,
+    PARTS,
+    SHORT_MESSAGE,
+    SPELLING,
+    parts_fit,
+    says_part,
+    spells,
+)
+from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.words import (
     CONNECTING,
-    GIVEN_NAMES,
-    RELATIONS,
-    Phrases,
-    all_phrases,
-    alternation,
     keywords,
     word_set,
     words_in_any,
 )
 from tilores_core.contracts import Customer, Evidence
-from tilores_core.identity import normalise_name, parse_date
-from tilores_core.identity.names import GENERATIONS, PARTICLES, fold, generation_of, name_words
+from tilores_core.identity import parse_date
+from tilores_core.identity.names import GENERATIONS, fold, generation_of, name_words
 
 _WORD = re.compile(r"[^\W_]+")
 _YEAR = re.compile(r"(?:18|19|20)\d\d", re.ASCII)
-_NOT_LETTER = re.compile(r"[\W\d_]+")
 _BIRTH_FIELDS: Final = word_set(
     "dateofbirth dob birthdate birthday birthdt born birth bday yearofbirth birthyear geburtsdatum geburtstag "
     "geboren datenaissance datedenaissance fechanacimiento geboortedatum fechadenacimiento datadinascita datanascita "
@@ -34,17 +37,6 @@ _BIRTH_FIELDS: Final = word_set(
 )
 _SEX_FIELDS: Final = words_in_any("sex_fields")
 _SEXES: Final = {word: key for key in ("female", "male") for word in words_in_any(key)}
-_WITH: Final = "with|mit|avec|con|met|com"
-_WITHOUT: Final = "without|no|ohne|sans|sin|senza|zonder|sem"
-_TWICE: Final = ("two", "double", "zwei", "doppel", "deux", "dos", "due", "twee", "dois")
-_SPELLING: Final = keywords((*_WITH.split("|"), *_WITHOUT.split("|"), "end"))
-_SPELT = re.compile(
-    rf"(?:(?<!\w)(?P<name>[^\W\d_]+) )?(?:(?P<with>{_WITH}|{_WITHOUT}) "
-    rf"(?:(?P<how>an?|one|the|einem|{'|'.join(_TWICE)}) )?"
-    r"(?!us\b)(?P<letter>[a-z])(?:['’]?s)?(?=[.,;?!]|$| instead| not)|(?P<end>[a-z]) at the end)"
-)
-_LEFT_OUT: Final = re.compile(rf"(?<![^\W_])(?:not|drop|{_WITHOUT})(?: [^\W\d_]{{1,3}})? $")
-_PARTING: Final = keywords((*_WITHOUT.split("|"), "not", "drop", "minus", "leave")) | ONLY
 _NOT_DIGIT = re.compile(r"\D")
 _SHORTEST_PHONE: Final = 7
 _LONG: Final = 9  # digits of a number that is a phone's, though nothing says what it is
@@ -63,27 +55,9 @@ _PEOPLE: Final = {
 }
 _IT_IS: Final = frozenset(("it's", "its", "it", "he's", "she's", "that's", "he", "she"))
 _SEXED: Final = keywords((*_PRONOUNS, *_PEOPLE))
-_TELLING: Final = _SPELLING | _SEXED
-_ROLES: Final = {
-    key: alternation({*all_phrases(f"{key}_name")} - {"nom", "nome", "nombre", "naam"}) for key in ("first", "last")
-}
-_IS: Final = r"(?:is|being|as|ist|als|mit|est|es|è|é|como|comme|come)"
-_ROLE: Final = {
-    key: re.compile(
-        rf"(?<![^\W_])(?:{called})(?:'s)?(?:[ ]{_IS})?[ :=]+(?:only |just )?(?P<of>[^\W\d_]+)|"
-        rf"(?<![^\W_])(?P<is>[^\W\d_]+)(?:,?[ ]{_IS}(?:[ ][^\W\d_]{{1,5}})?[ ](?:{called})(?![^\W_])|"
-        rf"[ ]?\((?:{called})\))"
-    )
-    for key, called in _ROLES.items()
-}
-_FAMILY_FIRST: Final = re.compile(rf"(?:{_ROLES['last']}) (?:first|zuerst|d'abord|primero|prima|eerst|primeiro)\b")
-_ROLE_PHRASES: Final = Phrases("first_name", "last_name")
-_NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
-_PARTS: Final = (all_phrases("first_name"), all_phrases("last_name"))
-_NAME_FIELDS: Final = frozenset((*_PARTS[0], *_PARTS[1], "name", "full name", "customer name", "nickname", "alias"))
-_SAID_FIRST: Final = words_in_any("family_first")
+_TELLING: Final = SPELLING | _SEXED
+_NAME_FIELDS: Final = frozenset((*PARTS[0], *PARTS[1], "name", "full name", "customer name", "nickname", "alias"))
 _GENERATION_WORDS: Final = keywords(set(GENERATIONS) - {"second", "third", "fourth", "elder", "younger"})
-_SHORT_MESSAGE: Final = 6  # words
 _FEW_WORDS: Final = 4  # beside "senior", which is said of discounts, too
 _SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
 
@@ -92,7 +66,7 @@ def births(customer: Customer) -> frozenset[str]:
     """The dates or years of birth in the customer's traits and records."""
     values = (customer.traits, *(record.fields for record in customer.records))
     labelled = ((label, value) for fields in values for label, value in fields.items())
-    texts = [str(value) for label, value in labelled if _NOT_LETTER.sub("", label.lower()) in _BIRTH_FIELDS]
+    texts = [str(value) for label, value in labelled if NOT_LETTER.sub("", label.lower()) in _BIRTH_FIELDS]
     days = {day for text in texts for day in (parse_date(text), parse_date(text, day_first=True)) if day}
     years = {text for text in texts if _YEAR.fullmatch(text)}
     return frozenset(days | (years - {day[:4] for day in days}))
@@ -110,12 +84,16 @@ def is_at(customer: Customer, place: str) -> bool:
     return any(_occurs(wanted, text) for text in _texts(customer))
 
 
+def is_at_any(customer: Customer, place: Evidence) -> bool:
+    return any(is_at(customer, value) for value in (place.value, *place.alternatives))
+
+
 def _texts(customer: Customer) -> Iterator[str]:
     """The values of traits and records, save the person's name: Paris Bright need not be from Paris."""
     yield from customer.traits.values()
     for record in customer.records:
         for label, value in record.fields.items():
-            if _NOT_LETTER.sub(" ", label.lower()) not in _NAME_FIELDS:
+            if NOT_LETTER.sub(" ", label.lower()) not in _NAME_FIELDS:
                 yield from (text for text in _strings(value) if "@" not in text)
 
 
@@ -154,44 +132,6 @@ def has_number(customer: Customer, digits: str) -> bool:
     return is_at(customer, digits) or any(number.endswith(digits) for number in _numbers(customer))
 
 
-def spells(reading: Reading) -> bool:
-    """Whether the message may say how a name is spelt."""
-    return not reading.said.keywords.isdisjoint(_SPELLING) and _SPELT.search(reading.said.low) is not None
-
-
-def spelling_fits(customer: Customer, reading: Reading) -> bool:
-    """Whether the name is spelt as the message says: "with a y", "without an e", "with double l"."""
-    if not spells(reading):
-        return True
-    given, _, family = fold(customer.name or "").partition(" ")
-    for match in _SPELT.finditer(reading.said.low):
-        name = given if match["name"] == given else family or given
-        letter = match["letter"] or ""
-        held = letter * 2 in name if match["how"] in _TWICE else letter in name
-        held = held and not (match["how"] == "one" and letter * 2 in name)
-        spelt = held is (match["with"] in _WITH.split("|"))
-        if not (name.endswith(match["end"]) if match["end"] else spelt):
-            return False
-    return True
-
-
-def roles_fit(customer: Customer, reading: Reading) -> bool:
-    """Whether the words of the name are what the message says: "Martin being the family name"."""
-    if not _ROLE_PHRASES.may_be_in(reading.said.keywords, reading.said.plain):
-        return True
-    words = normalise_name(customer.name or "").split()
-    parts = {"first": set(words[:-1]), "last": set(words[1:])}
-    for fields in ({_NOT_LETTER.sub(" ", key.lower()): v for key, v in r.fields.items()} for r in customer.records):
-        for role, keys in zip(parts, _PARTS, strict=True):
-            if held := next((fields[key] for key in keys if key in fields), None):
-                parts[role] = set(name_words(str(held)))
-    low = reading.said.low
-    said = {role: [fold(m["of"] or m["is"]) for m in _ROLE[role].finditer(low)] for role in parts}
-    if _FAMILY_FIRST.search(low):
-        said["last"] += [normalise_name(e.value).split()[0] for e in reading.of_kind("name") if not e.partial]
-    return all(word in parts[role] for role, found in said.items() for word in found if word in words)
-
-
 def title_fits(customer: Customer, title: str) -> bool:
     """Whether "Mr" or "Mrs" before a name may be the customer's; true when the records do not say."""
     return sex_fits(customer, _SEXES.get(title) if title else None)
@@ -205,80 +145,9 @@ def sex_fits(customer: Customer, asked: str | None) -> bool:
         _SEXES[text]
         for record in customer.records
         for label, value in record.fields.items()
-        if _NOT_LETTER.sub("", label.lower()) in _SEX_FIELDS and (text := str(value).strip(" .").lower()) in _SEXES
+        if NOT_LETTER.sub("", label.lower()) in _SEX_FIELDS and (text := str(value).strip(" .").lower()) in _SEXES
     }
     return not known or asked in known
-
-
-def has_longer_name(customer: Customer, said: str) -> bool:
-    """Whether a name that fits has a middle name that no name in the records has: Mary Jo Evans may be another
-    person than Mary Evans."""
-    words = normalise_name(said).split()
-    if len(words) < 3:
-        return False
-    known = {word for text in _names_of(customer) for word in name_words(text)}
-    return any(
-        len(word) > 1
-        and word not in PARTICLES
-        and word != "the"
-        and known.isdisjoint((word, word[0], before + word, word + behind))
-        for before, word, behind in zip(words, words[1:], words[2:], strict=False)
-    )
-
-
-def is_less_than_named(customer: Customer, partial: Sequence[Evidence], said: Said) -> bool:
-    """Whether a part of the name was left unsaid on purpose: "no, just Mary", after Mary Ann Evans, or "Pierre",
-    after Jean-Pierre Martin."""
-    if leaves_out_part(customer, said):
-        return True
-    words = {word for part in partial for word in normalise_name(part.value).split()}
-    if said.corrects():
-        return len(set(normalise_name(customer.name or "").split()) - PARTICLES - words) > 1
-    halves = [set(fold(unit).split("-")) for unit in (customer.name or "").split() if "-" in unit]
-    return any(unit & words and unit - words - PARTICLES for unit in halves)
-
-
-def leaves_out_part(customer: Customer, said: Said) -> bool:
-    """Whether a short message says a word of the name with "only", or with "without"."""
-    if not is_about_part(said):
-        return False
-    words, generation = normalise_name(customer.name or "").split(), generation_of(customer.name or "")
-    for start, end, word in said.places:
-        own = GENERATIONS.get(word) == generation if word in GENERATIONS else fold(word) in words
-        if own and (said.is_negated(start) or _LEFT_OUT.search(said.low, 0, start)):
-            return True
-        if own and said.is_only(start, end) and len(words) > 2:
-            return True
-    return False
-
-
-def is_about_part(said: Said) -> bool:
-    """Whether a short message has "only" or "without" in it."""
-    return not said.keywords.isdisjoint(_PARTING) and len(said.plain) <= _SHORT_MESSAGE
-
-
-def is_turned_round(customer: Customer, said: str) -> bool:
-    """Whether a name may be another person's for its order: "Martin James" of James Martin, two given names, or
-    "frost helen", an order of lists and not of speech, save for family names that are always said first."""
-    words, known = normalise_name(said).split(), normalise_name(customer.name or "").split()
-    if len(words) < 2 or known != words[::-1] or known == words or words[0] in _SAID_FIRST:
-        return False
-    if "'" in said or not (said.islower() or all(word in GIVEN_NAMES for word in words)):
-        return False
-    parts = ({_NOT_LETTER.sub(" ", key.lower()): value for key, value in r.fields.items()} for r in customer.records)
-    return not any(
-        [normalise_name(str(next((part[key] for key in keys if key in part), ""))) for keys in _PARTS] == words
-        for part in parts
-    )
-
-
-def _names_of(customer: Customer) -> Iterator[str]:
-    yield customer.name or ""
-    for record in customer.records:
-        for label, value in record.fields.items():
-            plain = fold(label)
-            if isinstance(value, str) and _NAMING.search(plain) and RELATIONS.isdisjoint(_NOT_LETTER.split(plain)):
-                yield value
 
 
 def other_generation(customer: Customer, said: Said) -> str:
@@ -299,7 +168,7 @@ def has_field(customer: Customer, word: str) -> bool:
     low = fold(word)
     forms = {low, low.removesuffix("s")}
     return any(
-        not forms.isdisjoint(_NOT_LETTER.split(fold(name))) for record in customer.records for name in record.fields
+        not forms.isdisjoint(NOT_LETTER.split(fold(name))) for record in customer.records for name in record.fields
     )
 
 
@@ -314,14 +183,14 @@ def fits_all(customer: Customer, reading: Reading) -> bool:
             and (len(item.value) < 10 or any(len(day) == 10 for day in births(customer)))
         ):
             return False
-        if item.kind == "place" and not is_at(customer, item.value):
+        if item.kind == "place" and not is_at_any(customer, item):
             return False
         if (days := unmarked_days(item)) and item.value != customer.id and days.isdisjoint(births(customer)):
             return False
         bare = item.kind == "customer_id" and not item.strength and item.value.isdecimal()
         if bare and len(item.value) >= _LONG and not any(n.endswith(item.value[-_LONG:]) for n in _numbers(customer)):
             return False
-    return spelling_fits(customer, reading) and ends_fit(customer, reading) and roles_fit(customer, reading)
+    return ends_fit(customer, reading) and parts_fit(customer, reading)
 
 
 def unmarked_days(item: Evidence) -> frozenset[str]:
@@ -377,7 +246,7 @@ def sex_meant(reading: Reading) -> str | None:
     if not words:
         return None
     known = _PRONOUNS if reading.refers_back else {}
-    if len(reading.said.plain) <= _SHORT_MESSAGE and not _IT_IS.isdisjoint(reading.said.plain):
+    if len(reading.said.plain) <= SHORT_MESSAGE and not _IT_IS.isdisjoint(reading.said.plain):
         known = _PRONOUNS | _PEOPLE  # "it's a man"
     sexes = {known[word] for word in known.keys() & words}
     return sexes.pop() if len(sexes) == 1 else None
@@ -385,12 +254,7 @@ def sex_meant(reading: Reading) -> str | None:
 
 def says_trait(reading: Reading) -> bool:
     """Whether the message may say how the name is spelt, the generation, or the sex of the customer."""
-    said = reading.said
-    if (
-        not said.keywords.isdisjoint(_GENERATION_WORDS)
-        or is_about_part(said)
-        or _ROLE_PHRASES.may_be_in(said.keywords, said.plain)
-    ):
+    if not reading.said.keywords.isdisjoint(_GENERATION_WORDS) or says_part(reading):
         return True
     if reading.language == "en" and reading.said.keywords.isdisjoint(_TELLING):
         return False

@@ -18,7 +18,7 @@ from typing import Final, Generic, TypeVar
 from tilores_core import identity
 from tilores_core.chat.customer.choices import clarification, several, to_confirm
 from tilores_core.chat.customer.extraction import Reading, extract
-from tilores_core.chat.customer.facts import has_longer_name, is_turned_round
+from tilores_core.chat.customer.name_parts import has_longer_name, is_turned_round
 from tilores_core.chat.customer.narrowing import says_nothing
 from tilores_core.chat.customer.resolution import Resolver
 from tilores_core.chat.customer.state import UNNAMED, Candidates, State

@@ -113,7 +113,7 @@ class Matcher:
                 if any(customer.id == other.id for other in denied):
                     return True
             elif (item.kind == "date_of_birth" and facts.born_then(customer, item)) or (
-                item.kind == "place" and facts.is_at(customer, item.value)
+                item.kind == "place" and facts.is_at_any(customer, item)
             ):
                 return True
         return facts.denies_trait(reading.said, customer)

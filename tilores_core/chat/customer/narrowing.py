@@ -11,7 +11,8 @@ from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.choices import is_offer, match_description, pick_at
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.matching import Matcher
-from tilores_core.chat.customer.said import CHOOSING, COMPARATIVES
+from tilores_core.chat.customer.name_parts import parts_fit
+from tilores_core.chat.customer.said import CHOOSING, COMPARATIVES, Said
 from tilores_core.chat.customer.state import Customers, State, kind_of
 from tilores_core.chat.customer.words import COMMON, alternation, cue_phrases, vocabulary, words_in_any
 from tilores_core.contracts import Evidence
@@ -113,10 +114,13 @@ class Narrower:
             return State("none", reason="contradiction")
         return replace(earlier, kind=kind_of(left), customers=left)
 
-    def reject(self, earlier: State) -> State:
-        """ "Wrong person": of a longer list the rest is left."""
+    def reject(self, earlier: State, said: Said) -> State:
+        """ "Wrong person": of a longer list the rest is left, or the one that the message describes."""
         if earlier.kind != "one":
             return State("none", reason="rejected")
+        meant = tuple(match_description(earlier.pool, said))
+        if len(meant) == 1 and meant != earlier.customers:
+            return replace(earlier, customers=meant)
         rest = tuple(c for c in earlier.pool if c.id != earlier.customers[0].id)
         if len(rest) > 1:
             return replace(earlier, kind="several", customers=rest, pool=rest, reason="rejected")
@@ -145,20 +149,18 @@ class Narrower:
 
     def choose(self, reading: Reading, earlier: State) -> State:
         """Those that a description leaves: "born 1952", "the one in Derby", "not the one in Leeds"."""
-        corrects = reading.said.corrects()
         among = earlier.customers or earlier.pool
-        if len(earlier.customers) == 1 and corrects and len(earlier.pool) > 1:
+        if len(earlier.customers) == 1 and len(earlier.pool) > 1 and _may_choose_again(reading, earlier):
             among = earlier.pool
         born = tuple(item for item in reading.born if item.polarity != "negated")
         left = tuple(c for c in among if all(self._match.born(c, item) for item in born))
-        left = tuple(c for c in left if facts.ends_fit(c, reading) and facts.spelling_fits(c, reading))
-        left = tuple(c for c in left if facts.roles_fit(c, reading))
+        left = tuple(c for c in left if facts.ends_fit(c, reading) and parts_fit(c, reading))
         if not left:
             return State("none", reason="contradiction", pending=born)
         places = [e for e in reading.of_kind("place") if e.polarity != "negated"]
-        there = tuple(c for c in left if all(facts.is_at(c, place.value) for place in places))
+        there = tuple(c for c in left if all(facts.is_at_any(c, place) for place in places))
         if not there:
-            whole = tuple(c for c in earlier.pool if all(facts.is_at(c, place.value) for place in places))
+            whole = tuple(c for c in earlier.pool if all(facts.is_at_any(c, place) for place in places))
             if earlier.kind == "several":
                 return earlier
             if not whole:
@@ -171,7 +173,7 @@ class Narrower:
             left = self.born_on_any(left, reading) or left
         if len(left) > 1 and earlier.complete:
             told = tuple(match_description(left, reading.said))
-            if len(told) == len(left) and among is not earlier.customers:
+            if len(told) == len(left) == len(among) and among is not earlier.customers:
                 return earlier if earlier.customers else replace(earlier, kind="unnamed")
             left = told
         if not earlier.customers:
@@ -180,6 +182,17 @@ class Narrower:
         shown = earlier.offered or (earlier.kind == "several" and is_offer(reading.asked, earlier.customers))
         pool = earlier.pool if len(earlier.pool) > 1 else among if len(among) > 1 else ()
         return replace(earlier, kind=kind_of(left), customers=left, pool=pool, offered=shown, reason="fits")
+
+
+def _may_choose_again(reading: Reading, earlier: State) -> bool:
+    """Whether a message takes the choice back, or says no more than a trait of one of the others: "Derby"."""
+    said = reading.said
+    if said.corrects() or any(e.kind == "date_of_birth" and e.polarity == "negated" for e in reading.evidence):
+        return True
+    if not said.is_short():
+        return False
+    telling = " ".join(word for word in said.words if word not in CHOOSING)
+    return (bool(telling) and facts.is_trait(earlier.pool, telling)) or facts.denies_trait(said, earlier.customers[0])
 
 
 def says_nothing(reading: Reading, *, but_no: bool = False) -> bool:

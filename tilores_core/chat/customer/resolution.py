@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from tilores_core.chat.customer import facts
+from tilores_core.chat.customer import facts, name_parts
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.matching import Matcher
 from tilores_core.chat.customer.narrowing import Narrower, says_no_to, says_nothing
@@ -197,9 +197,9 @@ class Resolver:
             return State("none", reason="contradiction", pending=reading.born)
         if names and not any(len(item.value) == 10 for item in reading.born):
             said = names[0].value
-            straight = [c for c in left if not facts.is_turned_round(c, said)]
+            straight = [c for c in left if not name_parts.is_turned_round(c, said)]
             turned = not straight and len(left) == 1 and not reading.of_kind("place")
-            whole = [c for c in straight or left if not turned and not facts.has_longer_name(c, said)]
+            whole = [c for c in straight or left if not turned and not name_parts.has_longer_name(c, said)]
             if not whole and self._match.is_identified(
                 given
             ):  # more than a name leads to the customer, or led before
@@ -257,7 +257,7 @@ class Resolver:
             left = tuple(c for c in fitting if facts.fits_all(c, reading))
             if not left:
                 return State("none", reason="contradiction")
-            if left == earlier.customers and facts.is_less_than_named(left[0], partial, reading.said):
+            if left == earlier.customers and name_parts.is_less_than_named(left[0], partial, reading.said):
                 return self._match.called_only(left[0], partial[0])
             if len(left) == 1:
                 return replace(earlier, kind="one", customers=left, reason="fits", pool=earlier.pool or among)
@@ -370,7 +370,7 @@ class Resolver:
         if earlier.kind == "one" and not facts.sex_fits(earlier.customers[0], sex := facts.sex_meant(reading)):
             before = tuple(c for c in self._history(i) if facts.sex_fits(c, sex))
             return State("one", before[-1:], "fits") if before else State("none", reason="contradiction")
-        if earlier.kind == "one" and facts.leaves_out_part(earlier.customers[0], reading.said):
+        if earlier.kind == "one" and name_parts.leaves_out_part(earlier.customers[0], reading.said):
             return State("none", reason="unread")
         if earlier.kind == "one" and (other := facts.other_generation(earlier.customers[0], reading.said)):
             fitting = tuple(c for c in earlier.pool if generation_of(c.name or "") == other)
@@ -387,7 +387,7 @@ class Resolver:
         if choice is not None:
             return self._narrow.choice(earlier, reading, choice)
         if reading.of_kind("rejection"):
-            return self._narrow.reject(earlier)
+            return self._narrow.reject(earlier, reading.said)
         state = self._narrow.choose(reading, earlier)
         number = reading.said.lone_number
         if state == earlier and earlier.kind == "one" and len(number) > 1 and not reading.dates:

@@ -166,7 +166,16 @@ class Said:
         for match in _NO_BETWEEN.finditer(self.low):
             before = any(end == match.start() for _, end in spans)
             if before and (self.low[match.end()].isdecimal() or any(start == match.end() for start, _ in spans)):
-                self._corrected_at = max(self.last_correction(), match.end())
+                self.correct_at(match.end())
+
+    def correction_behind(self, end: int) -> int:
+        """Where a correction or a "no" ends that follows on what ends at `end`; -1 when there is none."""
+        match = _NO_BETWEEN.match(self.low, end) if self._may_say_no else None
+        return max(self.last_correction(), match.end() if match else -1)
+
+    def correct_at(self, place: int) -> None:
+        """Take what ends at `place` for a correction."""
+        self._corrected_at = max(self.last_correction(), place)
 
     def last_no(self) -> int:
         """Where the last correction or "no" ends; -1 when there is none."""

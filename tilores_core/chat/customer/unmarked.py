@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -19,6 +20,7 @@ from tilores_core.chat.customer.words import (
     LANGUAGES,
     LETTERS,
     Vocabulary,
+    alternation,
     is_unknown,
     vocabulary,
     words_in_any,
@@ -33,12 +35,14 @@ _PUT_RIGHT = re.compile(
 _NUMBER_BEFORE_NAME = re.compile(r"[ ]?[\-–:,)\]][ ]?|[ ]")
 _NUMBER_BEHIND_NAME = re.compile(r"(?:['’]s)?[ ]?(?:[(\[#–:,\-][ ]?){0,2}(?:(?:id|no|number|nr)[ .:#]{0,3})?")
 _NUMBER_ENDS = re.compile(r"[ ]?(?:[)\].,;?!]|$)")
-_INSTEAD: Final = frozenset(("about", "and", "switch", "now", "to", "but"))
+_INSTEAD: Final = frozenset(("about", "and", "switch", "now", "to")) | words_in_any("but")
 _AROUND_NUMBER: Final = words_in_any("choosing").union(
     words_in_any("correction"),
     words_in_any("number"),
     words_in_any("negators"),
     words_in_any("one"),
+    words_in_any("but"),
+    words_in_any("owner"),
     _INSTEAD,
     ("that", "should", "be", "was", "is", "it's", "that's", "its", "thats", "no", "nein", "wrong"),
 )
@@ -53,6 +57,14 @@ _AROUND_DATE: Final = (
 _OR: Final = frozenset(("or", "oder", "ou", "o", "of"))
 MOST_DATES = 4
 _TOWN: Final = re.compile(r"(?:, ?| \()(?P<place>[^\W\d_]{3,}(?: [^\W\d_]+){0,2})(?=[?.!,;)\n]|$)")
+_TOWN_AT: Final = re.compile(
+    rf"\W*(?:(?:{alternation(words_in_any('places') | {'it', 'is'})})[ ,]+){{0,3}}"
+    r"(?P<place>[^\W\d_]{3,})(?=[?.!,;)\n]|$)"
+)
+_OR_TOWN: Final = re.compile(
+    r",?[ ](?:or|oder|ou|o|of)[ ](?:(?:was|is|it|maybe|perhaps|in|from|aus|en|de|di|da|uit)[ ])*"
+    r"(?P<place>[^\W\d_]{3,})"
+)
 _TO_CONTACT: Final = re.compile(
     r"(?:['’]s)?[ ,;:(\-–]{0,3}(?:(?:here|calling|calls?|called|phone|number|tel|cell|mobile|at|on|from|is|my|with|"
     r"e-?mail|mail|the|and|customer|client|id)[ ,.:]{1,2}){0,4}",
@@ -210,3 +222,18 @@ def towns(evidence: Iterable[Evidence], text: str) -> Iterator[Evidence]:
         if is_unknown(first.lower()) and first.lower() not in GIVEN_NAMES and (not more or match["place"].istitle()):
             start, end = match.span("place")
             yield Evidence(kind="place", value=match["place"], start=start, end=end)
+
+
+def with_other_towns(places: Iterable[Evidence], said: Said) -> Iterator[Evidence]:
+    """The places, and those said instead of one: "from York, no wait, Derby", "from York or Derby"."""
+    for place in places:
+        other = _OR_TOWN.match(said.low, place.end)
+        if other is not None and is_unknown(other["place"]):
+            place = replace(place, alternatives=(other["place"],))
+        yield place
+        at = said.correction_behind(place.end) if other is None and said.may_deny else -1
+        town = _TOWN_AT.match(said.low, at) if at >= place.end else None
+        if town is not None and is_unknown(town["place"]) and town["place"] not in GIVEN_NAMES:
+            said.correct_at(at)
+            start, end = town.span("place")
+            yield Evidence(kind="place", value=said.text[start:end], start=start, end=end)

@@ -1,0 +1,175 @@
+"""What a message says of the parts of a name: how they are spelt, which is the family name, which one is left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tilores_core.chat.customer.extraction import Reading
+from tilores_core.chat.customer.said import ONLY, Said
+from tilores_core.chat.customer.words import (
+    GIVEN_NAMES,
+    PARTICLES,
+    RELATIONS,
+    Phrases,
+    all_phrases,
+    alternation,
+    keywords,
+    words_in_any,
+)
+from tilores_core.contracts import Customer, Evidence
+from tilores_core.identity import normalise_name
+from tilores_core.identity.names import GENERATIONS, fold, generation_of, name_words
+
+_WITH: Final = "with|mit|avec|con|met|com"
+_WITHOUT: Final = "without|no|ohne|sans|sin|senza|zonder|sem"
+_TWICE: Final = ("two", "double", "zwei", "doppel", "deux", "dos", "due", "twee", "dois")
+NOT_LETTER = re.compile(r"[\W\d_]+")
+SHORT_MESSAGE: Final = 6  # words
+PARTS: Final = (all_phrases("first_name"), all_phrases("last_name"))
+_NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
+_SAID_FIRST: Final = words_in_any("family_first")
+SPELLING: Final = keywords((*_WITH.split("|"), *_WITHOUT.split("|"), "end"))
+_SPELT = re.compile(
+    rf"(?:(?<!\w)(?P<name>[^\W\d_]+) )?(?:(?P<with>{_WITH}|{_WITHOUT}) "
+    rf"(?:(?P<how>an?|one|the|einem|{'|'.join(_TWICE)}) )?"
+    r"(?!us\b)(?P<letter>[a-z])(?:['’]?s)?(?=[.,;?!]|$| instead| not)|(?P<end>[a-z]) at the end)"
+)
+_LEFT_OUT: Final = re.compile(rf"(?<![^\W_])(?:not|drop|{_WITHOUT})(?: [^\W\d_]{{1,3}})? $")
+_PARTING: Final = keywords((*_WITHOUT.split("|"), "not", "drop", "minus", "leave")) | ONLY
+_ROLES: Final = {
+    key: alternation({*all_phrases(f"{key}_name")} - {"nom", "nome", "nombre", "naam"}) for key in ("first", "last")
+}
+_IS: Final = r"(?:is|being|as|ist|als|mit|est|es|è|é|como|comme|come)"
+_ROLE: Final = {
+    key: re.compile(
+        rf"(?<![^\W_])(?:{called})(?:'s)?(?:[ ]{_IS})?[ :=]+(?:only |just )?(?P<of>[^\W\d_]+)|"
+        rf"(?<![^\W_])(?P<is>[^\W\d_]+)(?:,?[ ]{_IS}(?:[ ][^\W\d_]{{1,5}})?[ ](?:{called})(?![^\W_])|"
+        rf"[ ]?\((?:{called})\))"
+    )
+    for key, called in _ROLES.items()
+}
+_FAMILY_FIRST: Final = re.compile(rf"(?:{_ROLES['last']}) (?:first|zuerst|d'abord|primero|prima|eerst|primeiro)\b")
+_ROLE_PHRASES: Final = Phrases("first_name", "last_name")
+
+
+def parts_fit(customer: Customer, reading: Reading) -> bool:
+    """Whether the name is spelt as the message says, and its words are what it says they are."""
+    return _spelling_fits(customer, reading) and _roles_fit(customer, reading)
+
+
+def says_part(reading: Reading) -> bool:
+    """A cheap test whether the message may say which word is the family name, or leave one out."""
+    said = reading.said
+    return _is_about_part(said) or _ROLE_PHRASES.may_be_in(said.keywords, said.plain)
+
+
+def spells(reading: Reading) -> bool:
+    """Whether the message may say how a name is spelt."""
+    return not reading.said.keywords.isdisjoint(SPELLING) and _SPELT.search(reading.said.low) is not None
+
+
+def _spelling_fits(customer: Customer, reading: Reading) -> bool:
+    """Whether the name is spelt as the message says: "with a y", "without an e", "with double l"."""
+    if not spells(reading):
+        return True
+    given, _, family = fold(customer.name or "").partition(" ")
+    for match in _SPELT.finditer(reading.said.low):
+        name = given if match["name"] == given else family or given
+        letter = match["letter"] or ""
+        held = letter * 2 in name if match["how"] in _TWICE else letter in name
+        held = held and not (match["how"] == "one" and letter * 2 in name)
+        spelt = held is (match["with"] in _WITH.split("|"))
+        if not (name.endswith(match["end"]) if match["end"] else spelt):
+            return False
+    return True
+
+
+def _roles_fit(customer: Customer, reading: Reading) -> bool:
+    """Whether the words of the name are what the message says: "Martin being the family name"."""
+    if not _ROLE_PHRASES.may_be_in(reading.said.keywords, reading.said.plain):
+        return True
+    words = normalise_name(customer.name or "").split()
+    parts = {"first": set(words[:-1]), "last": set(words[1:])}
+    for held in _parts_of(customer):
+        parts.update({role: set(name_words(part)) for role, part in zip(parts, held, strict=True) if part})
+    low = reading.said.low
+    said = {role: [fold(m["of"] or m["is"]) for m in _ROLE[role].finditer(low)] for role in parts}
+    if _FAMILY_FIRST.search(low):
+        said["last"] += [normalise_name(e.value).split()[0] for e in reading.of_kind("name") if not e.partial]
+    return all(word in parts[role] for role, found in said.items() for word in found if word in words)
+
+
+def is_less_than_named(customer: Customer, partial: Sequence[Evidence], said: Said) -> bool:
+    """Whether a part of the name was left unsaid on purpose: "no, just Mary", after Mary Ann Evans, or "Pierre",
+    after Jean-Pierre Martin."""
+    if leaves_out_part(customer, said):
+        return True
+    words = {word for part in partial for word in normalise_name(part.value).split()}
+    if said.corrects():
+        return len(set(normalise_name(customer.name or "").split()) - PARTICLES - words) > 1
+    halves = [set(fold(unit).split("-")) for unit in (customer.name or "").split() if "-" in unit]
+    return any(unit & words and unit - words - PARTICLES for unit in halves)
+
+
+def leaves_out_part(customer: Customer, said: Said) -> bool:
+    """Whether a short message says a word of the name with "only", or with "without"."""
+    if not _is_about_part(said):
+        return False
+    words, generation = normalise_name(customer.name or "").split(), generation_of(customer.name or "")
+    for start, end, word in said.places:
+        own = GENERATIONS.get(word) == generation if word in GENERATIONS else fold(word) in words
+        if own and (said.is_negated(start) or _LEFT_OUT.search(said.low, 0, start)):
+            return True
+        if own and said.is_only(start, end) and len(words) > 2:
+            return True
+    return False
+
+
+def _is_about_part(said: Said) -> bool:
+    """Whether a short message has "only" or "without" in it."""
+    return not said.keywords.isdisjoint(_PARTING) and len(said.plain) <= SHORT_MESSAGE
+
+
+def has_longer_name(customer: Customer, said: str) -> bool:
+    """Whether a name that fits has a middle name that no name in the records has: Mary Jo Evans may be another
+    person than Mary Evans."""
+    words = normalise_name(said).split()
+    if len(words) < 3:
+        return False
+    known = {word for text in _names_of(customer) for word in name_words(text)}
+    return any(
+        len(word) > 1
+        and word not in PARTICLES
+        and word != "the"
+        and known.isdisjoint((word, word[0], before + word, word + behind))
+        for before, word, behind in zip(words, words[1:], words[2:], strict=False)
+    )
+
+
+def is_turned_round(customer: Customer, said: str) -> bool:
+    """Whether a name may be another person's for its order: "Martin James" of James Martin, two given names, or
+    "frost helen", an order of lists and not of speech, save for family names that are always said first."""
+    words, known = normalise_name(said).split(), normalise_name(customer.name or "").split()
+    if len(words) < 2 or known != words[::-1] or known == words or words[0] in _SAID_FIRST:
+        return False
+    if "'" in said or not (said.islower() or all(word in GIVEN_NAMES for word in words)):
+        return False
+    return not any([*map(normalise_name, parts)] == words for parts in _parts_of(customer))
+
+
+def _parts_of(customer: Customer) -> Iterator[list[str]]:
+    """Given and family name as each record has them; "" where it does not."""
+    for record in customer.records:
+        fields = {NOT_LETTER.sub(" ", key.lower()): value for key, value in record.fields.items()}
+        yield [str(next((fields[key] for key in keys if key in fields), "")) for keys in PARTS]
+
+
+def _names_of(customer: Customer) -> Iterator[str]:
+    yield customer.name or ""
+    for record in customer.records:
+        for label, value in record.fields.items():
+            plain = fold(label)
+            if isinstance(value, str) and _NAMING.search(plain) and RELATIONS.isdisjoint(NOT_LETTER.split(plain)):
+                yield value
