@@ -16,7 +16,7 @@ from tilores_core.llm.catalogue import Catalogue, ModelData
 from tilores_core.llm.failures import UpstreamError
 from tilores_core.llm.http_address import HttpAddress
 from tilores_core.llm.openai_client import OpenAIClient
-from tilores_core.llm.parameters import SERVER_PARAMETERS, Field, Fields
+from tilores_core.llm.parameters import SAMPLER_PARAMETERS, SERVER_PARAMETERS, Field, Fields
 from tilores_core.llm.provider import ChatProvider
 from tilores_core.llm.settings import ProviderSettings
 from tilores_core.llm.transport import library_of
@@ -65,7 +65,10 @@ OPENAI_FIELDS: Final[Mapping[str, Field]] = {
 } | {"tools": _write_tools}
 """The protocol's parameters, each under its own name."""
 
-SERVER_FIELDS: Final[Mapping[str, Field]] = {**OPENAI_FIELDS, **{name: name for name in SERVER_PARAMETERS}}
+SERVER_FIELDS: Final[Mapping[str, Field]] = {
+    **OPENAI_FIELDS,
+    **{name: name for name in (*SERVER_PARAMETERS, *SAMPLER_PARAMETERS)},
+}
 """Those of OpenAI's protocol and of servers of open models."""
 
 _NO_NAME: Final = re.compile(r"[\s<|\\/>]+")  # what OpenAI takes in no name

@@ -15,8 +15,8 @@ from the value. Mappings that several parameters put under one name (`model_kwar
 
 Fields = Mapping[str, Field]
 """Which parameters a provider takes, by OpenAI's names: temperature, top_p, max_tokens, stop, seed, presence_penalty,
-frequency_penalty, logit_bias, reasoning_effort, response_format, tools, tool_choice, parallel_tool_calls, and
-`SERVER_PARAMETERS`."""
+frequency_penalty, logit_bias, reasoning_effort, response_format, tools, tool_choice, parallel_tool_calls,
+`SERVER_PARAMETERS` and `SAMPLER_PARAMETERS`."""
 
 SERVER_PARAMETERS: Final = (
     *("top_k", "min_p", "top_a", "typical_p", "repetition_penalty", "length_penalty", "min_tokens", "ignore_eos"),
@@ -26,6 +26,27 @@ SERVER_PARAMETERS: Final = (
 )
 """Parameters that OpenAI does not have, and servers of open models that speak its protocol do (vLLM, SGLang,
 llama.cpp, OpenRouter, DashScope). `provider` says which companies OpenRouter may pass a request on to."""
+
+SAMPLER_PARAMETERS: Final[Mapping[str, Sequence[Any]]] = {
+    **dict.fromkeys(
+        ("mirostat", "xtc_probability", "dynatemp_range", "dry_multiplier", "no_repeat_ngram_size"), (0,)
+    ),
+    **dict.fromkeys(("do_sample", "skip_special_tokens", "add_generation_prompt"), (True,)),
+    **dict.fromkeys(("tfs_z", "best_of"), (1,)),
+    **dict.fromkeys(("use_beam_search", "include_stop_str_in_output", "safe_prompt"), (False,)),
+    "continue_final_message": (False,),
+    "top_n_sigma": (0, -1),
+    **dict.fromkeys(
+        (
+            *("allowed_token_ids", "chat_template", "documents", "json_schema", "regex", "ebnf", "samplers"),
+            *("mirostat_tau", "mirostat_eta", "xtc_threshold", "dynatemp_exponent", "repeat_last_n", "dry_base"),
+            *("dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers", "guided_whitespace_pattern"),
+            "guided_decoding_backend",
+        ),
+        (),
+    ),
+}
+"""More of them, which are passed on without a look, and their values that change nothing; those are left out."""
 
 # What a model does anyhow: no reason to refuse a request, where it cannot be said to the model. Whether it thinks is
 # not heard: thoughts are no part of an answer.
@@ -45,7 +66,14 @@ _AS_USUAL: Final[Mapping[str, Sequence[Any]]] = {
     "response_format": ({"type": "text"},),
 }
 # They shape no answer, so nobody misses them.
-_SHAPELESS: Final = frozenset({"user", "metadata", "store"})
+_SHAPELESS: Final = frozenset(
+    {
+        *("user", "metadata", "store", "samplers", "guided_whitespace_pattern", "guided_decoding_backend"),
+        # By themselves: what they belong to is refused.
+        *("mirostat_tau", "mirostat_eta", "xtc_threshold", "dynatemp_exponent", "repeat_last_n"),
+        *("dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"),
+    }
+)
 _OF_TOOLS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 _CHECKED: Final = _OF_TOOLS | {"response_format", "stop"}
 

@@ -427,6 +427,28 @@ def test_tools_and_images_in_the_form_of_the_responses_api() -> None:
     assert message["content"][1] == {"type": "image_url", "image_url": {"url": image["image_url"]}}
 
 
+def test_tools_in_the_form_of_anthropic() -> None:
+    function = TOOL["function"]
+    named = {"name": function["name"], "input_schema": function["parameters"]}
+    told = {key: function[key] for key in function if key not in ("name", "parameters")}
+    forms: list[dict[str, Any]] = [
+        {**named, **told},
+        {"type": "custom", **named, **told},
+        {"function": function},
+        {"type": "function", "function": {**named, **told}},
+    ]
+    for tool in forms:
+        assert decode(tools=[tool]).chat.parameters == {"tools": [TOOL]}
+    assert refuse(tools=[{"name": "f", "input_schema": 1}]) == "tools[0].input_schema"
+    with pytest.raises(InvalidRequestError, match="function must be an object") as caught:
+        decode(tools=[{"functionDeclarations": [function]}])
+    assert '"function": {"name"' in str(caught.value.fix)
+    chosen = {"type": "function", "function": {"name": function["name"]}}
+    for choice in ({"type": "tool"}, {"type": "function"}, {}):
+        choice = {**choice, "name": function["name"]}
+        assert decode(tools=[TOOL], tool_choice=choice).chat.parameters["tool_choice"] == chosen
+
+
 def test_the_chosen_tool_must_be_there() -> None:
     choice = {"type": "function", "function": {"name": "other"}}
     assert refuse(tools=[TOOL], tool_choice=choice) == "tool_choice.function.name"
@@ -516,6 +538,74 @@ def test_what_servers_of_open_models_take_is_passed_on_also_within_extra_body() 
 )
 def test_wrong_or_unknown_parameter_of_a_server_is_named(fields: dict[str, Any], param: str) -> None:
     assert refuse(**fields) == param
+
+
+# What LangChain, LiteLLM, Open WebUI, LibreChat, llama.cpp's pages, Copilot and others send by default.
+OWN_KEYS: dict[str, Any] = {
+    **dict.fromkeys(("session_id", "chat_id", "id", "parent_id", "conversationId", "thread_id", "trace_id"), "7"),
+    **dict.fromkeys(("custom_llm_provider", "litellm_call_id", "litellm_metadata", "api_base", "timeout"), "x"),
+    **{key: ["x"] for key in ("background_tasks", "features", "variables", "tool_ids", "tool_servers", "files")},
+    **dict.fromkeys(("endpoint", "modelLabel", "promptPrefix", "intent", "snippy", "nwo", "raw", "prompt"), "x"),
+    **dict.fromkeys(("messageId", "message", "model_item", "modelId", "providerOptions", "stream_reasoning"), "x"),
+    **dict.fromkeys(("cache_prompt", "timings_per_token", "include_reasoning", "add_generation_prompt"), True),
+    **dict.fromkeys(("reasoning_format", "keep_alive", "usage", "include_usage", "tags", "suffix"), "x"),
+    "options": {"num_ctx": 4096, "temperature": None},
+    "system": "",
+    "mirostat": 0,
+    "no_cache": False,
+    "use_beam_search": False,
+}
+
+
+def test_keys_that_clients_send_of_their_own_are_ignored() -> None:
+    assert decode(**OWN_KEYS) == decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "fix"),
+    [
+        ({"max_token": 5}, "max_token", "max_tokens"),
+        ({"temprature": 0}, "temprature", "temperature"),
+        ({"respone_format": {"type": "json_object"}}, "respone_format", "response_format"),
+        ({"enable_think": True}, "enable_think", "enable_thinking"),
+        ({"stops": ["x"]}, "stops", "stop"),
+        ({"system": "Be brief."}, "system", "role system"),
+        ({"instructions": "Be brief."}, "instructions", "role system"),
+        ({"format": "json"}, "format", "response_format"),
+        ({"generationConfig": {"responseMimeType": "x"}}, "responseMimeType", "response_format"),
+        ({"customer_id": "C1"}, "customer_id", "metadata"),
+        ({"cache": {"no-cache": True}}, "cache", "Cache-Control"),
+        ({f"key{number}": 1 for number in range(300)}, None, "OpenAI"),
+    ],
+)
+def test_key_that_would_shape_the_answer_and_is_not_known_is_refused(
+    fields: dict[str, Any], param: str | None, fix: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        decode(**fields)
+    assert caught.value.param == param
+    assert fix in str(caught.value.fix)
+
+
+def test_other_names_of_a_parameter_are_read() -> None:
+    for name in ("max_new_tokens", "max_output_tokens", "maxTokens", "maxOutputTokens", "num_predict", "n_predict"):
+        assert decode(**{name: 5, "max_tokens": None}).chat.parameters == {"max_tokens": 5}
+        assert decode(**{name: 5, "max_tokens": 7}).chat.parameters == {"max_tokens": 7}
+    assert decode(topP=0.5, frequencyPenalty=1, repeat_penalty=1.1, random_seed=4, stopSequences=["x"]) == decode(
+        top_p=0.5, frequency_penalty=1, repetition_penalty=1.1, seed=4, stop=["x"]
+    )
+    options = {"temperature": 0.5, "num_predict": 9, "num_ctx": 4096}
+    assert decode(options=options) == decode(temperature=0.5, max_tokens=9)
+    assert refuse(max_new_tokens="many") == "max_tokens"
+
+
+def test_other_parameters_of_samplers_are_passed_on_unless_they_change_nothing() -> None:
+    given = {"mirostat": 2, "dry_multiplier": 0.8, "documents": [{"text": "x"}], "do_sample": False}
+    assert decode(**given).chat.parameters == decode(extra_body=given).chat.parameters == given
+    assert decode(mirostat=0, xtc_probability=0.0, do_sample=True, skip_special_tokens=True) == decode()
+    assert decode(enableThinking=False).chat.parameters == {"enable_thinking": False}
+    assert refuse(documents=json.loads("[" * 200 + "]" * 200)) == "documents"
+    assert refuse(extra_body={"documents": json.loads("[" * 200 + "]" * 200)}) == "extra_body.documents"
 
 
 _HINT = "changes no answer"

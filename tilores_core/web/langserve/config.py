@@ -11,7 +11,7 @@ import orjson
 from msgspec import Meta, Struct
 
 from tilores_core.errors import InvalidRequestError
-from tilores_core.llm.parameters import SERVER_PARAMETERS
+from tilores_core.llm.parameters import SAMPLER_PARAMETERS, SERVER_PARAMETERS
 from tilores_core.web.bodies import Identifier, Integer, ShortText, convert, identifier, json_schema, seconds
 
 _MAX_TAGS: Final = 64
@@ -24,7 +24,7 @@ _NOT_TAKEN: Final = frozenset(
     {
         *("tools", "tool_choice", "functions", "function_call", "response_format", "logit_bias", "logprobs", "n"),
         *("presence_penalty", "frequency_penalty", "reasoning_effort", "verbosity", "modalities", "audio"),
-        *(*SERVER_PARAMETERS, "extra_body"),
+        *(*SERVER_PARAMETERS, *SAMPLER_PARAMETERS, "extra_body"),
     }
 )
 

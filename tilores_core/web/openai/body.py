@@ -1,4 +1,4 @@
-"""The body of `POST /v1/chat/completions`. Unknown keys are ignored, null means absent.
+"""The body of `POST /v1/chat/completions`, without the keys that `other_keys` reads. Null means absent.
 
 What each key of the OpenAI SDK's request type comes to is in the decoder's test, which compares the two.
 """
@@ -147,22 +147,26 @@ class MessageBody(Struct):
 
 
 class FunctionTool(Struct):
+    """`input_schema`: what Anthropic and MCP call `parameters`."""
+
     name: ShortText
     description: str | None = None
     parameters: Raw = field(default_factory=NULL.copy)
     strict: bool | None = None
+    input_schema: Raw = field(default_factory=NULL.copy)
 
 
 class Tool(Struct):
     """Kinds that the protocol does not have are dropped: a request must not fail because it offers them too. Without
-    a `function` it is one itself, as the Responses API has it."""
+    a `function` it is one itself, as the Responses API and Anthropic have it."""
 
-    type: str
+    type: str = "function"
     function: Raw = field(default_factory=NULL.copy)
     name: ShortText | None = None
     description: str | None = None
     parameters: Raw = field(default_factory=NULL.copy)
     strict: bool | None = None
+    input_schema: Raw = field(default_factory=NULL.copy)
 
 
 class NamedFunction(Struct):
@@ -170,10 +174,12 @@ class NamedFunction(Struct):
 
 
 class ToolChoice(Struct):
-    """Some clients send an object in place of each word, and Anthropic's word for `required`."""
+    """Some clients send an object in place of each word, Anthropic's words, or the name as the Responses API has
+    it."""
 
-    type: Literal["function", "none", "auto", "required", "any"]
+    type: Literal["function", "tool", "none", "auto", "required", "any"] = "function"
     function: NamedFunction | None = None
+    name: ShortText | None = None
 
 
 class TextFormat(Struct, tag_field="type", tag="text"):

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
-from tilores_core.llm.parameters import SERVER_PARAMETERS
+from tilores_core.llm.parameters import SAMPLER_PARAMETERS, SERVER_PARAMETERS
 from tilores_core.settings import ChatTable
 from tilores_core.web.bodies import cache_control, convert, flag, identifier, nests_deeper, read_json, seconds
 from tilores_core.web.openai.body import (
@@ -24,13 +24,16 @@ from tilores_core.web.openai.body import (
     JsonFormat,
     MessageBody,
     Metadata,
+    NamedFunction,
     ParametersBody,
     SchemaFormat,
     ServerParameters,
     TextFormat,
+    Tool,
     ToolChoice,
 )
 from tilores_core.web.openai.messages import KINDS, MAX_DEPTH, invalid, open_json, read_messages
+from tilores_core.web.openai.other_keys import read_body
 from tilores_core.web.request import ChatRequest, check_limits
 
 _PASSED: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "reasoning_effort")
@@ -47,6 +50,7 @@ _FIXES: Final = {
     "n": "send one request for each answer you want",
     "*.role": "use one of system, developer, user, assistant, tool, function",
     "*.type": KINDS,
+    "*.function": 'send {"type": "function", "function": {"name": …, "parameters": …}}',
     "response_format.type": "use one of text, json_object, json_schema",
     "tool_choice.type": "use function; which tools may be called is said by tools alone",
     "tool_choice": 'use "none", "auto", "required" or an object that names a function',
@@ -81,11 +85,11 @@ def decode_completion(body: bytes, headers: Mapping[bytes, bytes], limits: ChatT
     Raises `InvalidRequestError` whose `param` is the path of the first thing that is wrong, such as
     `messages[1].content[0].type`, and nothing else.
     """
-    data = read_json(CompletionBody, body, fixes=_FIXES)
+    data, passed = read_body(CompletionBody, body, _FIXES)
     if data.model.isspace():
         raise invalid("model", "must be the name of a model", _FIXES["model"])
     messages = check_limits(read_messages(data.messages), limits, "messages")
-    chat = ChatRequest(messages=messages, model=data.model, parameters=_parameters(data))
+    chat = ChatRequest(messages=messages, model=data.model, parameters=_parameters(data, passed))
     _read_context(data, headers, chat)
     if chat.session_id is None:
         chat.session_id = derive_session(messages)
@@ -106,7 +110,7 @@ def decode_messages(value: object) -> tuple[Message, ...]:
 
 def decode_parameters(value: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a decoded body. Raises `InvalidRequestError`."""
-    return _parameters(read_json(ParametersBody, _dump(value, "parameters"), fixes=_FIXES))
+    return _parameters(*read_body(ParametersBody, _dump(value, "parameters"), _FIXES))
 
 
 def _dump(value: object, at: str) -> bytes:
@@ -119,8 +123,9 @@ def _dump(value: object, at: str) -> bytes:
 # --- parameters ----------------------------------------------------------------------------------------------
 
 
-def _parameters(body: ParametersBody) -> dict[str, Any]:
-    """Those that were given and mean something, under OpenAI's names; `max_completion_tokens` as `max_tokens`."""
+def _parameters(body: ParametersBody, passed: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that were given and mean something, under OpenAI's names; `max_completion_tokens` as `max_tokens`. And
+    those that are `passed` on as they are."""
     _refuse_unanswerable(body)
     parameters: dict[str, Any] = {name: value for name in _PASSED if (value := getattr(body, name)) is not None}
     for name in ("max_tokens", "max_completion_tokens"):  # the second wins
@@ -140,25 +145,33 @@ def _parameters(body: ParametersBody) -> dict[str, Any]:
     _add_tools(body, parameters)
     if _servers(body) != _NONE_OF_THEM:
         _add_server_parameters(body, parameters)
+    if passed:
+        parameters.update(passed)
     return parameters
 
 
 def _add_server_parameters(body: ParametersBody, parameters: dict[str, Any]) -> None:
     """What servers of open models understand; a provider that cannot say it to its model refuses it."""
     within = body.extra_body or {}
-    if unknown := within.keys() - {*SERVER_PARAMETERS}:
+    if unknown := within.keys() - {*SERVER_PARAMETERS, *SAMPLER_PARAMETERS}:
         at = f"extra_body.{min(unknown)[:100]}"
         raise invalid(at, "is not known here", "send what is OpenAI's in the body itself, and leave out the rest")
     for given, at in ((body, ""), (convert(ServerParameters, within, "extra_body"), "extra_body.")):
         for name in SERVER_PARAMETERS:
             if (value := getattr(given, name)) is not None:
-                if nests_deeper(value, MAX_DEPTH):
-                    raise invalid(f"{at}{name}", f"must not be nested more than {MAX_DEPTH} deep", "send it flatter")
-                parameters[name] = value
+                parameters[name] = _check_depth(value, f"{at}{name}")
+    for name in within.keys() & {*SAMPLER_PARAMETERS}:
+        parameters[name] = _check_depth(within[name], f"extra_body.{name}")
     effort = parameters.get("reasoning", {}).get("effort")
     if len(parameters.get("reasoning", ())) == 1 and isinstance(effort, str):  # OpenRouter's way to say the same
         parameters.setdefault("reasoning_effort", effort)
         del parameters["reasoning"]
+
+
+def _check_depth(value: Any, at: str) -> Any:
+    if nests_deeper(value, MAX_DEPTH):
+        raise invalid(at, f"must not be nested more than {MAX_DEPTH} deep", "send it flatter")
+    return value
 
 
 def _refuse_unanswerable(body: ParametersBody) -> None:
@@ -186,21 +199,24 @@ def _add_tools(body: ParametersBody, parameters: dict[str, Any]) -> None:
     tools: list[dict[str, Any]] = []
     if body.tools is not None:
         for index, tool in enumerate(body.tools):
-            if tool.type == "function":
-                at = f"tools[{index}].function"
+            at = f"tools[{index}]"
+            if tool.type == "function" or tool.input_schema != NULL:
                 if tool.name is not None and tool.function == NULL:
-                    flat = FunctionTool(tool.name, tool.description, tool.parameters, tool.strict)
-                    tools.append(_function_tool(flat, f"tools[{index}]"))
+                    tools.append(_function_tool(tool, tool.name, at))
                     continue
-                tools.append(_function_tool(read_json(FunctionTool, bytes(tool.function), at), at))
+                function = read_json(FunctionTool, bytes(tool.function), f"{at}.function", _FIXES)
+                tools.append(_function_tool(function, function.name, f"{at}.function"))
             elif tool.type == "custom":
-                raise invalid(f"tools[{index}].type", "must be function", "offer it as a function")
+                raise invalid(f"{at}.type", "must be function", "offer it as a function")
     else:
         for index, function in enumerate(body.functions or ()):
-            tools.append(_function_tool(function, f"functions[{index}]"))
-    choice, at = body.tool_choice, "tool_choice.function.name"
-    if isinstance(choice, ToolChoice) and choice.type != "function":
-        choice = choice.type
+            tools.append(_function_tool(function, function.name, f"functions[{index}]"))
+    choice: str | ToolChoice | None = body.tool_choice
+    at = "tool_choice.function.name"
+    if isinstance(choice, ToolChoice):
+        if choice.name is not None and choice.function is None:
+            choice.function = NamedFunction(choice.name)
+        choice = choice if choice.type in ("function", "tool") else choice.type
     if not tools:
         if choice not in (None, "none", "auto"):
             raise invalid("tool_choice", "chooses among tools, and there are none", "send tools, or leave it out")
@@ -211,7 +227,7 @@ def _add_tools(body: ParametersBody, parameters: dict[str, Any]) -> None:
         choice = called if isinstance(called, str) else ToolChoice(type="function", function=called)
     if isinstance(choice, ToolChoice):
         if choice.function is None:
-            raise invalid("tool_choice.function", "is required")
+            raise invalid("tool_choice.function", "is required", "name the function")
         name = choice.function.name
         if not any(tool["function"]["name"] == name for tool in tools):
             raise invalid(at, "must be the name of one of the tools")
@@ -222,13 +238,14 @@ def _add_tools(body: ParametersBody, parameters: dict[str, Any]) -> None:
         parameters["parallel_tool_calls"] = body.parallel_tool_calls
 
 
-def _function_tool(function: FunctionTool, at: str) -> dict[str, Any]:
-    kept: dict[str, Any] = {"name": function.name}
+def _function_tool(function: FunctionTool | Tool, name: str, at: str) -> dict[str, Any]:
+    kept: dict[str, Any] = {"name": name}
     if function.description is not None:
         kept["description"] = function.description
-    if (schema := open_json(function.parameters, f"{at}.parameters")) is not None:
+    key = "parameters" if function.input_schema == NULL else "input_schema"
+    if (schema := open_json(getattr(function, key), f"{at}.{key}")) is not None:
         if not isinstance(schema, dict):
-            raise invalid(f"{at}.parameters", "must be an object")
+            raise invalid(f"{at}.{key}", "must be an object")
         kept["parameters"] = schema
     if function.strict is not None:
         kept["strict"] = function.strict
