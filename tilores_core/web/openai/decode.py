@@ -85,7 +85,7 @@ def decode_completion(body: bytes, headers: Mapping[bytes, bytes], limits: ChatT
     Raises `InvalidRequestError` whose `param` is the path of the first thing that is wrong, such as
     `messages[1].content[0].type`, and nothing else.
     """
-    data, passed = read_body(CompletionBody, body, _FIXES)
+    data, passed = read_body(body, _FIXES)
     if data.model.isspace():
         raise invalid("model", "must be the name of a model", _FIXES["model"])
     messages = check_limits(read_messages(data.messages), limits, "messages")
@@ -110,7 +110,7 @@ def decode_messages(value: object) -> tuple[Message, ...]:
 
 def decode_parameters(value: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a decoded body. Raises `InvalidRequestError`."""
-    return _parameters(*read_body(ParametersBody, _dump(value, "parameters"), _FIXES))
+    return _parameters(read_json(ParametersBody, _dump(value, "parameters"), fixes=_FIXES), {})
 
 
 def _dump(value: object, at: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -15,8 +15,6 @@ from tilores_core.llm.parameters import SAMPLER_PARAMETERS
 from tilores_core.web.bodies import read_json
 from tilores_core.web.openai.body import NULL, CompletionBody, ParametersBody
 from tilores_core.web.openai.messages import invalid, open_json
-
-Body = TypeVar("Body", bound=ParametersBody)
 
 _NOTHING: Final = frozenset({b"null", b'""', b"[]", b"{}"})
 _CAPITAL: Final = re.compile(r"(?<=[a-z])[A-Z]")
@@ -42,22 +40,22 @@ _INSTEAD: Final = {
 _LIKENESS: Final = 0.88  # "max_token", "temprature"; not the keys that chat applications send of their own
 _MOST: Final = 256  # keys
 _KEYS: Final = frozenset(CompletionBody.__struct_fields__)
-_PLAIN: Final = {
-    kind: msgspec.defstruct(f"Plain{kind.__name__}", (), bases=(kind,), forbid_unknown_fields=True, kw_only=True)
-    for kind in (CompletionBody, ParametersBody)
-}
 
 
-def read_body(kind: type[Body], body: bytes, fixes: Mapping[str, str]) -> tuple[Body, Mapping[str, Any]]:
+class _PlainBody(CompletionBody, forbid_unknown_fields=True, kw_only=True):
+    """The body of most clients: it has no other keys."""
+
+
+def read_body(body: bytes, fixes: Mapping[str, str]) -> tuple[CompletionBody, Mapping[str, Any]]:
     """The body, and parameters that are passed on as they are.
 
     Raises `InvalidRequestError` for what is wrong, and for a key that would shape the answer and is not known. Other
     keys are ignored: chat applications send many of their own.
     """
     try:
-        return cast("Body", msgspec.json.decode(body, type=_PLAIN[kind])), {}
+        return msgspec.json.decode(body, type=_PlainBody), {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # what is wrong, or keys that others have
-        data = read_json(kind, body, fixes=fixes)
+        data = read_json(CompletionBody, body, fixes=fixes)
     given = read_json(dict[str, Raw], body)
     renamed: dict[str, Raw] = {}
     passed: dict[str, Any] = {}
@@ -77,7 +75,7 @@ def read_body(kind: type[Body], body: bytes, fixes: Mapping[str, str]) -> tuple[
             raise invalid(key[:100], "is not known here", f"did you mean {near[0]}?")
     if renamed:
         said = {key: value for key, value in given.items() if value != NULL}
-        data = read_json(kind, msgspec.json.encode(renamed | said), fixes=fixes)
+        data = read_json(CompletionBody, msgspec.json.encode(renamed | said), fixes=fixes)
     return data, passed
 
 
