@@ -14,7 +14,7 @@ from tilores_core.chat.customer.contacts import as_evidence, find_emails, find_p
 from tilores_core.chat.customer.dates import BESIDE_DIGITS, DATE_WORDS, FoundDate, find_dates
 from tilores_core.chat.customer.fluency import fluent, is_disfluent, spelled_names
 from tilores_core.chat.customer.ids import find_ids
-from tilores_core.chat.customer.mentioned import name_evidence, says_parts, with_parts_joined
+from tilores_core.chat.customer.mentioned import name_evidence, says_parts, with_parts_joined, with_writers
 from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.numbers import number_language, with_figures
 from tilores_core.chat.customer.references import LONGEST_REPLY, REFERENCE_WORDS, beside, references
@@ -193,6 +193,8 @@ def extract(
     evidence = [as_evidence(item) for item in contacts] if contacts else []
     if names or spotted:
         evidence += name_evidence(names, words, spotted, page, known, identified=bool(emails or phones or ids))
+        if "\n" in plain or ":" in plain:
+            evidence = [*with_writers(evidence, plain)]
     if said.may_deny:
         said.correct_at_no([*evidence, *dates])
     if page.numbered or ids or phones or dates:
@@ -386,7 +388,10 @@ def _with_polarity(evidence: Sequence[Evidence], said: Said) -> list[Evidence]:
                 item = replace(item, polarity="negated")
             elif 0 <= corrected_at <= item.start:
                 item = replace(item, polarity="corrected")
-            elif item.end <= corrected_at and item.kind in (kinds if item.strength else kinds | faint):
+            elif item.end <= corrected_at and (
+                item.kind in (kinds if item.strength else kinds | faint)
+                or (kinds and item.partial and not item.strength)
+            ):
                 item = replace(item, polarity="negated")
         found.append(item)
     return found

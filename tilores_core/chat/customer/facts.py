@@ -48,6 +48,11 @@ _FOREIGN_PRONOUNS: Final = {
     **dict.fromkeys(("er", "ihm", "ihn", "lui", "él", "ele", "dele", "hij", "hem"), "male"),
     **dict.fromkeys(("sie", "elle", "lei", "ella", "ela", "dela", "zij"), "female"),
 }
+_SHE: Final = {
+    "de": re.compile(r"\b(?:schuldet|zahlt|wohnt|verdient|möchte|heißt|hat) sie\b(?! (?:bezahlt|noch offen|fällig))"),
+    "fr": re.compile(r"\belle (?:doit|paie|habite|gagne)|\b(?:doit|paie|habite|gagne)-(?:t-)?elle\b"),
+    "es": re.compile(r"\b(?:debe|paga|vive|gana) ella\b|\bella (?:debe|paga|vive|gana)\b"),
+}
 _HIS: Final = dict.fromkeys(("sein", "seine", "seinen", "seiner", "seines", "seinem"), "male")  # "ihr" is "your", too
 _PEOPLE: Final = {
     **dict.fromkeys(("man", "gentleman", "guy", "male"), "male"),
@@ -238,6 +243,8 @@ def sex_meant(reading: Reading) -> str | None:
     """The sex that the pronouns of an English message all have."""
     if reading.language != "en":
         said, known = reading.said.words, _HIS
+        if (she := _SHE.get(reading.language)) is not None and she.search(reading.said.low):
+            return "female"
         if said and said[0] in CONNECTING:
             said = said[1:]  # "und er?"
             known = _FOREIGN_PRONOUNS | _HIS if len(said) < 3 else _HIS

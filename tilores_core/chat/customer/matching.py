@@ -7,7 +7,10 @@ from dataclasses import replace
 
 from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.extraction import Reading
+from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.state import Candidates, Customers, State, combinations, kind_of, readings
+from tilores_core.chat.customer.unmarked import with_other_towns
+from tilores_core.chat.customer.words import OF
 from tilores_core.contracts import Customer, Evidence, Identifiers
 from tilores_core.identity import name_fits, normalise_name
 
@@ -48,12 +51,16 @@ class Matcher:
             found = here if found is None else {key: value for key, value in found.items() if key in here}
         return list((found or {}).values()), complete
 
-    def find_at_place(self, given: Sequence[Evidence], name: Evidence) -> list[Customer]:
-        """Those called "Maria Weber" in "Aachen", of "maria weber aachen"."""
+    def find_at_place(self, given: Sequence[Evidence], name: Evidence, said: Said) -> list[Customer]:
+        """Those called "Maria Weber" in "Aachen", of "maria weber aachen" or "Maria Weber di Aachen"."""
         shorter, _, place = name.value.rpartition(" ")
+        while (words := shorter.rpartition(" "))[2] in OF:
+            shorter = words[0]
         if len(given) > 1 or " " not in shorter:
             return []
-        return [c for c in self._candidates.of(Identifiers(name=shorter)) if facts.is_at(c, place)]
+        at = replace(name, kind="place", value=place, alternatives=())
+        at = [*with_other_towns([at], said)][-1]
+        return [c for c in self._candidates.of(Identifiers(name=shorter)) if facts.is_at_any(c, at)]
 
     def find_meant_instead(self, negated: Sequence[Evidence]) -> Evidence | None:
         """The second name in "sorry not tom fern gwen hale please", both customers'."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -34,6 +35,19 @@ _PART_IS: Final = r"(?:['’]s)?(?:[ ]?(?:is|ist|est|es|è|é|was|:|=)){0,2}[ ]+
 _FIRST_NAME: Final = re.compile(rf"(?<![^\W_])(?:{alternation(all_phrases('first_name'))}){_PART_IS})", re.IGNORECASE)
 _LAST_NAME: Final = re.compile(
     rf"(?<![^\W_])(?:{alternation(all_phrases('last_name'))}){_PART_IS}(?:(?<=van|von|der|den)[ ][^\W\d_]+){{0,2}})",
+    re.IGNORECASE,
+)
+_WRITER_REACH: Final = 48
+_DESK: Final = re.compile(
+    r"(?<![^\W_])(?:assignee|assigned to|agente?|account manager|handled by|created by|opened by|owner|bearbeiter)"
+    r"[\"']?\s?[:=]\s?[\"']?$",
+    re.IGNORECASE,
+)
+_SIGNED: Final = re.compile(
+    r"(?:^|\n)[^\n\w]*(?:(?:kind|best|warm|many|with kind) )?(?:regards|wishes|sincerely|yours(?: \w+)?|cheers|"
+    r"thanks|thank you|best|(?:(?:mit )?(?:freundlichen|vielen|beste|viele|liebe|schöne) )?(?:grüßen?|gruß|dank)|"
+    r"cordialement|merci|bien à vous|(?:cordiali )?saluti|(?:un )?saludos?|atentamente|groeten?|--)[ ,.!]*\n+[ ]*$|"
+    r"(?:^|[\n,{])[ \"']*(?:reporter|reported by|sender|forwarded by|gemeldet von)[\"']?\s?[:=]?\s?[\"']?$",
     re.IGNORECASE,
 )
 _FIRST_PARTS: Final = keywords(entry.split()[0] for entry in all_phrases("first_name"))
@@ -94,6 +108,9 @@ def name_evidence(
                     alternatives=(who.customer_id.upper(),) if who.customer_id != who.customer_id.upper() else (),
                 )
             continue
+        given, _, others = (who.name or "").partition(", ")
+        if " " in others and GIVEN_NAMES.issuperset((given.lower(), others.split()[0].lower())):
+            who = replace(who, name=others)  # "not Gareth, Gwen Pugh"
         if not who.name:
             continue
         name = normalise_name(who.name)
@@ -159,6 +176,14 @@ def name_evidence(
             speaker=span.speaker,
             supplement=is_supplement(page, span.start),
         )
+
+
+def with_writers(evidence: Sequence[Evidence], text: str) -> Iterator[Evidence]:
+    """The evidence without the desk's own people ("agent: Ann Lee"); who signs or reports speaks."""
+    for item in evidence:
+        before = text[max(0, item.start - _WRITER_REACH) : item.start] if item.kind == "name" else ""
+        if not before or not _DESK.search(before):
+            yield replace(item, speaker=True) if before and _SIGNED.search(before) else item
 
 
 def _is_phrase(name: str, i: int, text: str, words: Sequence[Word], known: Vocabulary) -> bool:

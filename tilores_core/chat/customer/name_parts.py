@@ -32,9 +32,10 @@ _NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
 _SAID_FIRST: Final = words_in_any("family_first")
 SPELLING: Final = keywords((*_WITH.split("|"), *_WITHOUT.split("|"), "end"))
 _SPELT = re.compile(
-    rf"(?:(?<!\w)(?P<name>[^\W\d_]+) )?(?:(?P<with>{_WITH}|{_WITHOUT}) "
+    rf"(?:(?<!\w)(?!(?:{_WITHOUT}|not)\b)(?P<name>[^\W\d_]+) )?(?:(?P<with>{_WITH}|{_WITHOUT}) "
     rf"(?:(?P<how>an?|one|the|einem|{'|'.join(_TWICE)}) )?"
-    r"(?!us\b)(?P<letter>[a-z])(?:['’]?s)?(?=[.,;?!]|$| instead| not)|(?P<end>[a-z]) at the end)"
+    r"(?!us\b)(?P<letter>[a-z]|[cgpst]h|ck|ll|mm|nn|rr|ss|tt)(?:['’]?s)?(?=[.,;?!]|$| instead| not)|"
+    rf"(?P<none>(?:{_WITHOUT}|not) (?:an? )?)?(?P<end>[a-z]) at the end)"
 )
 _LEFT_OUT: Final = re.compile(rf"(?<![^\W_])(?:not|drop|{_WITHOUT})(?: [^\W\d_]{{1,3}})? $")
 _PARTING: Final = keywords((*_WITHOUT.split("|"), "not", "drop", "minus", "leave")) | ONLY
@@ -81,7 +82,10 @@ def _spelling_fits(customer: Customer, reading: Reading) -> bool:
         held = letter * 2 in name if match["how"] in _TWICE else letter in name
         held = held and not (match["how"] == "one" and letter * 2 in name)
         spelt = held is (match["with"] in _WITH.split("|"))
-        if not (name.endswith(match["end"]) if match["end"] else spelt):
+        if match["end"]:
+            ends = any(part.endswith(match["end"]) for part in ((given, family) if name != given else (name,)))
+            spelt = ends is (match["none"] is None)
+        if not spelt:
             return False
     return True
 
@@ -148,15 +152,29 @@ def has_longer_name(customer: Customer, said: str) -> bool:
     )
 
 
-def is_turned_round(customer: Customer, said: str) -> bool:
+def is_turned_round(customer: Customer, said: str, *, namesake: bool = False) -> bool:
     """Whether a name may be another person's for its order: "Martin James" of James Martin, two given names, or
-    "frost helen", an order of lists and not of speech, save for family names that are always said first."""
+    "frost helen", an order of lists and not of speech, save for family names that are always said first. `namesake`:
+    another has the name in the order said."""
     words, known = normalise_name(said).split(), normalise_name(customer.name or "").split()
     if len(words) < 2 or known != words[::-1] or known == words or words[0] in _SAID_FIRST:
         return False
+    if namesake:
+        return True
     if "'" in said or not (said.islower() or all(word in GIVEN_NAMES for word in words)):
         return False
     return not any([*map(normalise_name, parts)] == words for parts in _parts_of(customer))
+
+
+def choose_called(
+    left: Sequence[Customer], found: Sequence[Customer], said: str, *, placed: bool
+) -> tuple[list[Customer], bool]:
+    """Those of `left` whose name surely is what was said, and whether one has it turned round; `found`: of any birth
+    and place, `placed`: a place was said as well."""
+    exact = any(normalise_name(c.name or "") == normalise_name(said) for c in found)
+    straight = [c for c in left if not is_turned_round(c, said, namesake=exact)]
+    turned = not straight and len(left) == 1 and (exact or not placed)
+    return [c for c in straight or left if not turned and not has_longer_name(c, said)], turned
 
 
 def _parts_of(customer: Customer) -> Iterator[list[str]]:

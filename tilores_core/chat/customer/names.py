@@ -51,6 +51,7 @@ _CAMEL = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])")
 _NOT: Final = words_in_any("negators")
 SUFFIX_WORDS: Final = GENERATIONS.keys() | {"the"}
 _BETWEEN: Final = CONNECTING | {"or", "oder", "ou", "o", "of"}
+_OR: Final = _BETWEEN - CONNECTING - {"of"}
 _THIRD: Final = frozenset(("second", "third", "fourth", "elder", "younger"))
 
 
@@ -77,6 +78,7 @@ class _Names:
             run, span = self._name_at(position)
             if span is not None:
                 found += self._sharing_family(span, position, found)
+                found += self._sharing_family_behind(span, position + run)
                 found.append(self._with_title(span, position))
             position += max(run, 1)
         return found
@@ -105,6 +107,17 @@ class _Names:
         if any(name.start <= other.start < name.end for name in found if not name.partial):
             return []
         return [span._replace(name=f"{other.text} {family}", start=other.start, end=other.end, alternatives=())]
+
+    def _sharing_family_behind(self, span: NameSpan, i: int) -> list[NameSpan]:
+        """ "Richard Roe or Jane": Jane Roe is named as well."""
+        words = self.words
+        if span.partial or len(words) < i + 2 or words[i].low not in _OR or not is_given(words[i + 1]):
+            return []
+        behind = words[i + 2] if i + 2 < len(words) and words[i + 2].joined else None
+        if behind is not None and behind.low not in self.vocabulary.common and behind.low not in MODALS:
+            return []
+        name = f"{words[i + 1].text} {span.name.rpartition(' ')[2]}"
+        return [span._replace(name=name, start=words[i + 1].start, end=words[i + 1].end, alternatives=())]
 
     def _with_title(self, span: NameSpan, i: int) -> NameSpan:
         before = self.words[i - 1].low if i else ""

@@ -215,8 +215,11 @@ def _relatives(said: Said) -> Iterator[Evidence]:
         owned = owned or (before[-1:] == "s" and before not in ORDINARY)
         owned = owned or (i == 2 and before in ARTICLES and places[0][2] in CONNECTING)  # "e il marito"
         owned = owned or of or following in _PRONOUNS_OF
-        if (before, word) == ("the", "man") and len(places) <= 3:
-            continue  # who of a list is meant
+        if ((before, word) == ("the", "man") and (not following or len(places) <= 3)) or following in (
+            "regards",
+            "greetings",
+        ):
+            continue  # who of a list is meant; "kind" is a child in German
         if not owned or following in _RELATION_FIELDS or _asks_who(said, i) or said.is_negated(start):
             continue
         yield Evidence(

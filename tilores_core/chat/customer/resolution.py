@@ -185,24 +185,22 @@ class Resolver:
                 return State("none", reason="two_people")  # "my last caller was Bo Lane, now Tom again"
             partial = [p for p in partial if p.strength or p.polarity == "corrected"]
         found, complete = self._match.fitting(given, partial, reading)
-        if not found and names and (placed := self._match.find_at_place(given, names[0])):
+        if not found and names and (placed := self._match.find_at_place(given, names[0], reading.said)):
             found, complete = placed, True
         if not found:
             return self._unmatched(i, reading, given)
         left = [c for c in found if facts.fits_all(c, reading) and not self._match.is_ruled_out(c, reading, names)]
         left = [c for c in left if all(facts.title_fits(c, name.title) for name in (*names, *partial))]
-        if names and partial:
+        if not names:  # "Gareth or Gwen?", behind a phone number
+            partial = [p for p in partial if p.value.lower() in GIVEN_NAMES]
+        if partial:
             left = [c for c in left if all(self._match.is_called(c, p) for p in partial)]
         if not left:
             return State("none", reason="contradiction", pending=reading.born)
         if names and not any(len(item.value) == 10 for item in reading.born):
-            said = names[0].value
-            straight = [c for c in left if not name_parts.is_turned_round(c, said)]
-            turned = not straight and len(left) == 1 and not reading.of_kind("place")
-            whole = [c for c in straight or left if not turned and not name_parts.has_longer_name(c, said)]
-            if not whole and self._match.is_identified(
-                given
-            ):  # more than a name leads to the customer, or led before
+            at_place = bool(reading.of_kind("place"))
+            whole, turned = name_parts.choose_called(left, found, names[0].value, placed=at_place)
+            if not whole and self._match.is_identified(given):
                 whole = left
             elif not whole and not (earlier := self.after(i - 1)).named:
                 whole = [c for c in left if earlier.customers == (c,)]
@@ -262,6 +260,9 @@ class Resolver:
             if len(left) == 1:
                 return replace(earlier, kind="one", customers=left, reason="fits", pool=earlier.pool or among)
             return self._narrow.choose(reading, replace(earlier, kind="several", customers=left, pool=left))
+        denied = [e for e in reading.found if e.kind == "name" and e.partial and e.polarity == "negated"]
+        if earlier.kind == "one" and denied and self._match.all_called(denied, earlier.customers):
+            return self._match.called_only(earlier.customers[0], partial[0])  # "Gwen, not Gareth"
         for pick in partial[:_MOST_NAMES]:
             if not pick.strength and pick.value.lower() not in GIVEN_NAMES:
                 if any(facts.has_field(c, pick.value) for c in among):

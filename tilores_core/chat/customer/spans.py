@@ -38,6 +38,7 @@ _SUBJECTS: Final = frozenset(("i", "we", "you", "they", "he", "she", "it", "who"
 _DOING: Final = frozenset(("does", "did", "do", "has", "will", "can", "should", "must"))
 _PERSONAL: Final = word_set("owe pay paid want need live prefer call called earn own")
 _MOST_AROUND: Final = 6  # words beside a name that is all that a message says
+_CONTRASTING: Final = TAKING_BACK | {"not", "nicht", "pas", "niet"}
 _SWITCHING: Final = frozenset(("next", "then", "now"))
 _BEFORE_UNKNOWN: Final = _NAMING_PREPOSITIONS | _OTHERS | _SWITCHING | TAKING_BACK | CONNECTING
 _ASKING: Final = frozenset(("much", "when", "what", "why", "where", "how", "many", "soon", "often"))
@@ -71,6 +72,8 @@ def stands_as_name(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> boo
     if not is_unknown(word.low):
         return False
     if before is None:
+        if ends and is_given(word) and any(w.low in _CONTRASTING for w in words[i + 1 : i + 1 + _MOST_AROUND]):
+            return True  # "Gwen, not Gareth"
         return word.owner or (ends and is_alone(words, [word], vocabulary)) or _owns(word, behind, vocabulary)
     if before.low in ARTICLES:
         return False

@@ -59,7 +59,7 @@ MOST_DATES = 4
 _TOWN: Final = re.compile(r"(?:, ?| \()(?P<place>[^\W\d_]{3,}(?: [^\W\d_]+){0,2})(?=[?.!,;)\n]|$)")
 _TOWN_AT: Final = re.compile(
     rf"\W*(?:(?:{alternation(words_in_any('places') | {'it', 'is'})})[ ,]+){{0,3}}"
-    r"(?P<place>[^\W\d_]{3,})(?=[?.!,;)\n]|$)"
+    r"(?:the )?(?P<place>[^\W\d_]{3,})(?: one)?(?=[?.!,;)\n]|$)"
 )
 _OR_TOWN: Final = re.compile(
     r",?[ ](?:or|oder|ou|o|of)[ ](?:(?:was|is|it|maybe|perhaps|in|from|aus|en|de|di|da|uit)[ ])*"
