@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, MAY_NOT_SEARCH, ROBIN, World, customer, question, table
@@ -85,8 +86,8 @@ async def test_concurrent_look_ups_ask_the_source_once(world: World) -> None:
 async def test_one_who_may_not_search_is_refused_before_anything_is_read(world: World) -> None:
     await locate(world, BY_NAME)
     with pytest.raises(PermissionDeniedError, match="customer_id"):
-        await locate(world, replace(BY_NAME, caller=MAY_NOT_SEARCH))
-    assert (await locate(world, replace(BY_ID, caller=MAY_NOT_SEARCH))).outcome.kind == "one"
+        await locate(world, msgspec.structs.replace(BY_NAME, caller=MAY_NOT_SEARCH))
+    assert (await locate(world, msgspec.structs.replace(BY_ID, caller=MAY_NOT_SEARCH))).outcome.kind == "one"
 
 
 async def test_sources_do_not_share(world: World) -> None:
@@ -181,8 +182,8 @@ async def test_an_old_look_up_is_not_peeked_at(world: World, turn: Turn) -> None
     await locate(world, turn)
     world.clock.advance(20)
     assert peek(world, turn) is not None
-    assert peek(world, replace(turn, cache=CachePolicy(max_age=20))) is not None
-    assert peek(world, replace(turn, cache=CachePolicy(max_age=19))) is None
+    assert peek(world, msgspec.structs.replace(turn, cache=CachePolicy(max_age=20))) is not None
+    assert peek(world, msgspec.structs.replace(turn, cache=CachePolicy(max_age=19))) is None
     world.clock.advance(11)
     assert peek(world, turn) is None
 
@@ -191,7 +192,7 @@ async def test_an_old_look_up_is_not_peeked_at(world: World, turn: Turn) -> None
 async def test_a_demanded_age_asks_the_source_again_and_renews(world: World, turn: Turn) -> None:
     await locate(world, turn)
     world.clock.advance(20)
-    limited = replace(turn, cache=CachePolicy(max_age=19))
+    limited = msgspec.structs.replace(turn, cache=CachePolicy(max_age=19))
     assert not (await locate(world, limited)).overdue
     assert len(world.crm.calls) == 2
     await locate(world, limited)
@@ -203,7 +204,7 @@ async def test_a_demanded_age_asks_the_source_again_and_renews(world: World, tur
 async def test_fresh_means_fresh(world: World, turn: Turn, policy: CachePolicy) -> None:
     await locate(world, turn)
     for number in range(2, 5):
-        await locate(world, replace(turn, cache=policy))
+        await locate(world, msgspec.structs.replace(turn, cache=policy))
         assert len(world.crm.calls) == number
 
 
@@ -212,7 +213,7 @@ async def test_records_older_than_demanded_are_overdue_when_the_source_is_down(w
     await locate(world, turn)
     world.crm.down = True
     world.clock.advance(20)
-    assert (await locate(world, replace(turn, cache=CachePolicy(max_age=19)))).overdue
+    assert (await locate(world, msgspec.structs.replace(turn, cache=CachePolicy(max_age=19)))).overdue
     assert not (await locate(world, turn)).overdue
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, PRICED, ROBIN, World, customer, question, table
@@ -44,7 +45,7 @@ async def test_the_second_time_is_a_hit(world: World) -> None:
     first = await world.ask()
     world.clock.advance(7)
     second = await world.ask()
-    assert second == replace(first, cache_tier="l1", age=7.0, cost=0.0)
+    assert second == msgspec.structs.replace(first, cache_tier="l1", age=7.0, cost=0.0)
     assert first.cost
     assert world.calls == 1
     assert world.crm.calls == ["find Edwina Hawthorne"]

@@ -584,4 +584,4 @@ async def test_the_guard_knows_what_was_said_of_several() -> None:
 
 
 def test_what_is_noted_of_a_call_holds_no_arguments() -> None:
-    assert set(ToolUse.__dataclass_fields__) == {"name", "seconds", "started", "error"}
+    assert set(ToolUse.__struct_fields__) == {"name", "seconds", "started", "error"}

@@ -50,7 +50,7 @@ def test_json_is_the_whole_answer(tilores: Command) -> None:
         "distinguished_by": [],
         "more": 0,
     }
-    assert set(answer) == {*Answer.__dataclass_fields__, "latency_ms"}
+    assert set(answer) == {*Answer.__struct_fields__, "latency_ms"}
     assert answer["latency_ms"] > 0
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tilores_core.chat.prompts import build_prompt
 from tilores_core.contracts import Answer, Arm, ExperimentArm, Outcome, Turn

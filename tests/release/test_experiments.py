@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from tests.release.conftest import Replica, ReplicaStart
@@ -130,7 +131,7 @@ async def test_repeated_turns_of_a_session_are_counted_for_its_arm_and_follow_th
     assert others == [choice, choice]
     assert one.assignment.assigned == {("kinder", choice.arm.arm): 3}
     assert one.assignment.exposed == {("kinder", choice.arm.arm): 1}
-    assert one.replica.manager.choose(replace(turn, purpose="batch"), MODEL).arm is None
+    assert one.replica.manager.choose(msgspec.structs.replace(turn, purpose="batch"), MODEL).arm is None
     one.replica.manager.state = replace(one.replica.manager.state, numbers={"production": 1})
     assert one.replica.manager.choose(turn, MODEL).arm is None
     assert one.assignment.assigned == {("kinder", choice.arm.arm): 3}

@@ -13,13 +13,13 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import Any
 
 import structlog
 from cachetools import TTLCache
+from msgspec.structs import replace
 
 from tilores_core.cache.keys import wire_key
 from tilores_core.cache.tiered import Hit, TieredCache

@@ -7,10 +7,10 @@ import random as _random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from tilores_core.cache.tiered import Hit
 from tilores_core.chat.customer_lookup import match_of_entry

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from tilores_core.cache.keys import conversation_digest
 from tilores_core.cache.tiered import Hit
@@ -17,8 +18,7 @@ from tilores_core.spectrums import classify
 _DEADLINE_GRACE = 0.25
 
 
-@dataclass(slots=True)
-class KeyMemo:
+class KeyMemo(Struct):
     """The cache keys that a request led to, kept with the decoded request so that a repeated request does not compute
     them again.
 
@@ -35,8 +35,7 @@ class KeyMemo:
     context: TurnContext | None = None
 
 
-@dataclass(slots=True)
-class TurnContext:
+class TurnContext(Struct):
     """A turn and what the engine has learned of it so far.
 
     `model`: the full name of the model that is to answer. `asked_model`: the one that the turn asks for, where the

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from tilores_core.cli.options import CustomerOption, ModelOption, Options
@@ -130,7 +130,7 @@ async def ask(
         answer = await services.engine.answer(turn)
         seconds = time.perf_counter() - started
     return Output(
-        {**dataclasses.asdict(answer), "latency_ms": round(seconds * 1000, 3)},
+        {**msgspec.to_builtins(answer), "latency_ms": round(seconds * 1000, 3)},
         answer.text,
         failed=answer.customer.kind == "none",  # the customer that was named does not exist
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from tilores_core.contracts import CompletionPiece, Delta, FinishReason, Usage
@@ -61,8 +61,7 @@ def served_by(said: Mapping[str, Any]) -> str | None:
     return " ".join(named) or None
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: one is made for each call, and that triples its price
-class Completion:
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """A model's answer, whole.
 
     `ended` is false when it broke off: without a reason, or with one that is a failure. `finish_reason` is None then,
@@ -76,7 +75,7 @@ class Completion:
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     ended: bool = True
     cost: float | None = None
-    state: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = msgspec.field(default_factory=dict)
     native: Any = None
     served_by: str | None = None
 

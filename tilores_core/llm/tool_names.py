@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final, TypeVar, cast
+
+from msgspec.structs import replace
 
 from tilores_core.contracts import Delta, Message
 from tilores_core.llm.normalizer import Completion

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 from openai.types import CompletionUsage
 
 from tilores_core.contracts import Answer, CustomerChoice, CustomerOutcome, FinishReason, ModelInfo, Usage

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given, strategies as st
@@ -73,7 +74,7 @@ def calls(events: list[Any]) -> list[dict[str, Any]]:
 
 
 async def test_a_stream_whole() -> None:
-    answer = replace(ANSWER, text="So it is.", customer=CustomerOutcome(kind="none"), cost=0.5)
+    answer = msgspec.structs.replace(ANSWER, text="So it is.", customer=CustomerOutcome(kind="none"), cost=0.5)
     events = parse(await collect([Delta(text="So "), Delta(text="it is."), answer]))
     same = {
         "id": "chatcmpl-1",
@@ -106,7 +107,7 @@ async def test_a_stream_whole() -> None:
 
 @pytest.mark.parametrize("run", [RUN, ASKED, replace(ASKED, usage_on_finish=True)], ids=["unasked", "asked", "early"])
 async def test_usage(run: CompletionInfo) -> None:
-    events = parse(await collect([Delta(text="x"), replace(ANSWER, text="x")], run))
+    events = parse(await collect([Delta(text="x"), msgspec.structs.replace(ANSWER, text="x")], run))
     assert events.pop() == "[DONE]"
     if not run.include_usage:
         assert all("usage" not in event and event["choices"] for event in events)
@@ -118,7 +119,7 @@ async def test_usage(run: CompletionInfo) -> None:
 
 
 async def test_an_answer_without_pieces_is_told_whole() -> None:
-    answer = replace(ANSWER, text="from the cache", tool_calls=(CALL,))
+    answer = msgspec.structs.replace(ANSWER, text="from the cache", tool_calls=(CALL,))
     wire = await collect([answer])
     events = parse(wire)
     assert text(events) == "from the cache"
@@ -135,7 +136,7 @@ async def test_an_empty_answer_has_its_finish_reason() -> None:
 @given(st.lists(st.text(max_size=8), max_size=8), st.booleans())
 def test_any_text_arrives_as_it_was(texts: list[str], asked: bool) -> None:
     whole = "".join(texts)
-    steps: list[Step] = [*[Delta(text=piece) for piece in texts], replace(ANSWER, text=whole)]
+    steps: list[Step] = [*[Delta(text=piece) for piece in texts], msgspec.structs.replace(ANSWER, text=whole)]
     events = parse(asyncio.run(collect(steps, ASKED if asked else RUN)))
     assert text(events) == whole
     assert deltas(events)[0] == {"role": "assistant", "content": ""}
@@ -147,7 +148,7 @@ def test_any_text_arrives_as_it_was(texts: list[str], asked: bool) -> None:
 
 async def test_a_chunk_is_one_line_whatever_a_client_takes_for_a_line() -> None:
     said = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg\r\nh"
-    wire = await collect([Delta(text=said), replace(ANSWER, text=said)])
+    wire = await collect([Delta(text=said), msgspec.structs.replace(ANSWER, text=said)])
     assert wire.decode().splitlines() == wire.decode().split("\n")[:-1]
     assert text(parse(wire)) == said
 
@@ -170,7 +171,7 @@ PIECES: list[Step] = [
 
 
 async def test_tool_calls_in_pieces() -> None:
-    events = parse(await collect([*PIECES, replace(ANSWER, tool_calls=(CALL, CALL))]))
+    events = parse(await collect([*PIECES, msgspec.structs.replace(ANSWER, tool_calls=(CALL, CALL))]))
     assert deltas(events)[1]["tool_calls"] == [
         {"index": 0, "id": "a", "type": "function", "function": {"name": "weather", "arguments": ""}}
     ]
@@ -185,7 +186,7 @@ async def test_tool_calls_in_pieces() -> None:
 async def test_client_that_offers_functions_gets_the_first_call_as_function_call(pieces: list[Step]) -> None:
     called = {**CALL, "function": {"name": "weather", "arguments": '{"city":"Bath"}'}}
     run = replace(RUN, functions=True)
-    events = parse(await collect([*pieces, replace(ANSWER, text="", tool_calls=(called, CALL))], run))
+    events = parse(await collect([*pieces, msgspec.structs.replace(ANSWER, text="", tool_calls=(called, CALL))], run))
     said = [delta["function_call"] for delta in deltas(events) if "function_call" in delta]
     assert "".join(one.get("name", "") for one in said) == "weather"
     assert "".join(one["arguments"] for one in said) == '{"city":"Bath"}'
@@ -237,8 +238,8 @@ async def test_an_engine_cancelled_from_within_does_not_leave_the_reader_waiting
 
 async def test_what_fails_after_the_answer_is_only_told() -> None:
     seen: list[Exception] = []
-    wire = await collect([replace(ANSWER, text="x"), ValueError("tidying up")], on_error=seen.append)
-    assert wire == await collect([replace(ANSWER, text="x")])
+    wire = await collect([msgspec.structs.replace(ANSWER, text="x"), ValueError("tidying up")], on_error=seen.append)
+    assert wire == await collect([msgspec.structs.replace(ANSWER, text="x")])
     assert [type(error) for error in seen] == [ValueError]
 
 
@@ -249,7 +250,7 @@ async def test_a_comment_while_nothing_comes_and_no_piece_is_lost() -> None:
     steps: list[Step] = []
     for letter in "abcdef":
         steps += [0.03, Delta(text=letter)]
-    wire = await collect([*steps, replace(ANSWER, text="abcdef")], keep_alive=0.01)
+    wire = await collect([*steps, msgspec.structs.replace(ANSWER, text="abcdef")], keep_alive=0.01)
     assert wire.count(b": ping\n\n") >= 3
     assert wire.startswith(b"data: ")  # never before the first piece: an error must still be able to have its status
     assert text(parse(wire)) == "abcdef"
@@ -326,7 +327,7 @@ async def test_an_engine_may_hold_timeouts_and_context_across_its_pieces() -> No
             await asyncio.sleep(0)
             assert variable.get() == "mine"
         variable.reset(token)
-        yield replace(ANSWER, text="So")
+        yield msgspec.structs.replace(ANSWER, text="So")
 
     seen: list[Exception] = []
     wire = b"".join([chunk async for chunk in completion_chunks(engine(), RUN, on_error=seen.append)])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal
+
+from msgspec.structs import replace
 
 from tilores_core.chat.routing.joint import CannotJoinError, Joint, is_first_word, open_sentence, restart
 from tilores_core.chat.routing.sentences import Sentences

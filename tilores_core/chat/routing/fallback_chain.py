@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import structlog
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tilores_core.chat.messages import for_model
 from tilores_core.chat.models import Models
@@ -56,8 +58,7 @@ RequestForModel = Callable[[str], tuple[Turn, Sequence[Message]]]
 """A model's full name -> the turn with the parameters for this model, and what comes behind the conversation."""
 
 
-@dataclass(slots=True, kw_only=True)
-class FallbackChain:
+class FallbackChain(Struct, kw_only=True):
     """One turn's way. `chain`: full names in turn; `asked`: the one that the turn asks for; `spectrum`: its own, or
     ""; `system`: such a name
     -> its message; `request_for`: how else it is asked; `began` and `note`: those of `ModelCall`."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget, deadline_exceeded
@@ -39,8 +40,7 @@ class FailedAttemptError(Exception):
         self.begun = begun
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: one is made for each call, and that triples its price
-class ModelCall:
+class ModelCall(msgspec.Struct, kw_only=True):
     """One call and its limits. `pieces`: take the answer in pieces where the model can. `note` gets what came of it.
 
     `first`, `between`, `whole`: seconds, as `budget` shares them out. `began`: the turn's start on

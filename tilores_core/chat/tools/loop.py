@@ -8,12 +8,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+from msgspec.structs import replace
 
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.fitting import TokenBudgets
@@ -306,7 +308,7 @@ class _Run:
             if runner.bound is not None:
                 customer = runner.bound.customer
                 record_ids = tuple(record.id for record in customer.records)
-                match = replace(match, fingerprint=fingerprint(customer), record_ids=record_ids)
+                match = dataclasses.replace(match, fingerprint=fingerprint(customer), record_ids=record_ids)
         text = self._preamble.kept + said.text if said.text else self._preamble.kept.rstrip()
         return ToolLoopResult(
             model=model,

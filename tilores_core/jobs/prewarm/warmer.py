@@ -10,9 +10,10 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
+from msgspec.structs import replace
 
 from tilores_core.cache.keys import customer_key, fingerprint_key
 from tilores_core.chat.engine import ChatEngine
