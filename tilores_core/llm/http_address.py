@@ -6,37 +6,47 @@ import asyncio
 import os
 import ssl
 import urllib.request
+from collections import deque
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from aiohttp import ClientRequest, ClientTimeout, StreamReader, TCPConnector
-    from aiohttp.client_proto import ResponseHandler
-    from aiohttp.connector import Connection
+
+    from tilores_core.llm.http_connection import HttpConnection
 
 _END_SECONDS: Final = 0.05
+_AT_ONCE: Final = nullcontext()
 
 
 class Reply:
-    """A reply whose headers have come. `content_type`: in lower case, without parameters. `release` it at the end."""
+    """A reply whose headers have come. `release` it at the end."""
 
-    __slots__ = ("_connection", "content", "content_type", "headers", "status")
+    __slots__ = ("_address", "_connection", "content", "headers", "status")
 
     def __init__(
-        self, connection: Connection, status: int, headers: Mapping[str, str], content: StreamReader
+        self,
+        address: HttpAddress,
+        connection: HttpConnection,
+        status: int,
+        headers: Mapping[str, str],
+        content: StreamReader,
     ) -> None:
-        self._connection = connection
+        self._address = address
+        self._connection: HttpConnection | None = connection
         self.status = status
         self.headers = headers
-        self.content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self.content = content
         """The body: `readany` until `at_eof`."""
 
     def release(self) -> None:
         """Give the connection back; it is closed when the body was not read to its end."""
-        self._connection.release()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._address.take_back(connection)
 
     async def finish(self) -> None:
         """Read what may be left of the body, so that the connection can be used again; not for long."""
@@ -57,9 +67,9 @@ class HttpAddress:
     `max_connections`. Proxies are taken from the environment; redirects are not followed. Belongs to the event loop
     of its first request.
 
-    Connections, TLS, proxies and the parser are aiohttp's, but not its session: that takes twice as long for a
-    request as all else, for what is the same each time here. `tests/test_private_names.py` tells when one of the
-    inner names used here moves.
+    Connections, TLS, proxies and the parser are aiohttp's, but not its session, nor its pool: they take three times
+    as long for a request as all else, for what is the same each time here. `tests/test_private_names.py` tells when
+    one of the inner names used here moves.
     """
 
     def __init__(
@@ -75,7 +85,8 @@ class HttpAddress:
         self._headers = headers
         self._read_seconds = read_seconds
         self._connect_seconds = connect_seconds
-        self._max_connections = max_connections
+        self._places = asyncio.Semaphore(max_connections)
+        self._free: deque[HttpConnection] = deque()
         self._connector: TCPConnector | None = None
         self._opening: asyncio.Future[None] | None = None
         self._request: ClientRequest
@@ -95,22 +106,46 @@ class HttpAddress:
 
     async def post(self, body: bytes) -> Reply:
         """Send `body`; the reply, to be released. Raises what aiohttp raises when there is none."""
+        async with asyncio.timeout(self._connect_seconds) if self._places.locked() else _AT_ONCE:
+            await self._places.acquire()
+        connection = None
+        try:
+            connection = self._take_free() or await self._connect()
+            head = self._head or self._make_head()
+            message, content = await connection.send(b"%b%d\r\n\r\n%b" % (head, len(body), body))
+            return Reply(self, connection, message.code, message.headers, content)
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            self._places.release()
+            raise
+
+    def take_back(self, connection: HttpConnection) -> None:
+        """For `Reply`: what it needs no more."""
+        if connection.ended:
+            connection.close()
+        else:
+            self._free.append(connection)
+        while self._free and self._free[0].closed:
+            self._free.popleft()
+        self._places.release()
+
+    def _take_free(self) -> HttpConnection | None:
+        """The one that was used last, so that those close which are not needed."""
+        while self._free:
+            connection = self._free.pop()
+            if not connection.closed:
+                return connection
+        return None
+
+    async def _connect(self) -> HttpConnection:
         if self._connector is None:
             await self.open()
         assert self._connector is not None
-        connection = await self._connector.connect(self._request, [], self._timeout)
-        try:
-            protocol = connection.protocol
-            assert protocol is not None
-            assert protocol.transport is not None
-            protocol.set_response_params(read_until_eof=True, read_timeout=self._read_seconds)
-            head = self._head or self._make_head()
-            protocol.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
-            protocol.start_timeout()
-            return await _read_head(connection, protocol)
-        except BaseException:
-            connection.close()
-            raise
+        from tilores_core.llm.http_connection import HttpConnection
+
+        opened = await self._connector.connect(self._request, [], self._timeout)
+        return HttpConnection(opened, self._read_seconds)
 
     async def _open(self) -> None:
         secure = self._url.startswith("https:")
@@ -128,7 +163,7 @@ class HttpAddress:
             loop=asyncio.get_running_loop(),
             proxy=None if proxy is None else URL(proxy),
         )
-        self._connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=30.0, ssl=tls)
+        self._connector = aiohttp.TCPConnector(limit=0, ssl=tls)
 
     def _make_head(self) -> bytes:
         """All of a request but the length and the body, once a connection was made: that may add a proxy's header."""
@@ -142,15 +177,8 @@ class HttpAddress:
         return self._head
 
 
-async def _read_head(connection: Connection, protocol: ResponseHandler) -> Reply:
-    while True:
-        message, content = await protocol.read()
-        if message.code >= 200:  # not "100 Continue" and its like
-            return Reply(connection, message.code, message.headers, content)
-
-
 def _prepare(secure: bool, cert_file: str | None) -> ssl.SSLContext | bool:
-    import aiohttp  # noqa: F401 - a fifth of a second, here and not on the event loop
+    import tilores_core.llm.http_connection  # noqa: F401 - a fifth of a second, here and not on the event loop
 
     return _tls(cert_file) if secure else True
 
