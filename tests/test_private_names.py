@@ -128,13 +128,14 @@ CANARIES = [
     *of("tilores_core.llm.http_address", "aiohttp", {"ClientRequest": (AIOHTTP, "method url headers loop proxy")}),
     *of("tilores_core.llm.http_address", "aiohttp:TCPConnector", {"connect": (AIOHTTP, "req traces timeout")}),
     *of(
-        "tilores_core.llm.http_address",
-        "aiohttp.client_proto:ResponseHandler",
-        {
-            "set_response_params": (AIOHTTP, "read_until_eof read_timeout"),
-            "start_timeout": AIOHTTP,
-            "read": AIOHTTP,
-        },
+        "tilores_core.llm.http_connection",
+        "aiohttp.http:HttpResponseParser",
+        {"feed_data": (AIOHTTP, "incoming_data"), "feed_eof": AIOHTTP},
+    ),
+    *of(
+        "tilores_core.llm.http_connection",
+        "aiohttp.base_protocol:BaseProtocol",
+        {"_loop": AIOHTTP, "_reading_paused": AIOHTTP, "resume_reading": (AIOHTTP, "resume_parser")},
     ),
     *of(
         "tilores_core.web.server",

@@ -8,7 +8,6 @@ import ssl
 import urllib.request
 from collections import deque
 from collections.abc import Mapping
-from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from tilores_core.llm.http_connection import HttpConnection
 
 _END_SECONDS: Final = 0.05
-_AT_ONCE: Final = nullcontext()
 
 
 class Reply:
@@ -101,12 +99,16 @@ class HttpAddress:
 
     async def aclose(self) -> None:
         connector, self._connector, self._opening = self._connector, None, None
+        self._free.clear()
         if connector is not None:
             await connector.close()
 
     async def post(self, body: bytes) -> Reply:
         """Send `body`; the reply, to be released. Raises what aiohttp raises when there is none."""
-        async with asyncio.timeout(self._connect_seconds) if self._places.locked() else _AT_ONCE:
+        if self._places.locked():
+            async with asyncio.timeout(self._connect_seconds):
+                await self._places.acquire()
+        else:
             await self._places.acquire()
         connection = None
         try:

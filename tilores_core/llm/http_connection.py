@@ -26,23 +26,22 @@ class HttpConnection(BaseProtocol):
 
     def __init__(self, opened: Connection, read_seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        parser = HttpResponseParser(self, loop, _BUFFER, payload_exception=ClientPayloadError, read_until_eof=True)
-        super().__init__(loop, parser)
+        self._replies = HttpResponseParser(
+            self, loop, _BUFFER, payload_exception=ClientPayloadError, read_until_eof=True
+        )
+        super().__init__(loop, self._replies)
         if opened.protocol is None or opened.transport is None:
             raise ServerDisconnectedError
         self._opened = opened
         self._opener = opened.protocol
-        self.transport = opened.transport
-        self.transport.set_protocol(self)
-        self._loop = loop
-        self._parser: HttpResponseParser = parser
-        self._reading_paused = False
         self._read_seconds = read_seconds
         self._waiter: asyncio.Future[Head] | None = None
         self._body: StreamReader | None = None
         self._ends = False
         self._active_at = loop.time()
         self._timer = loop.call_later(read_seconds, self._look)
+        self.transport = opened.transport
+        self.transport.set_protocol(self)
 
     @property
     def closed(self) -> bool:
@@ -78,7 +77,7 @@ class HttpConnection(BaseProtocol):
     def data_received(self, data: bytes) -> None:
         self._active_at = self._loop.time()
         try:
-            messages, _, _ = self._parser.feed_data(data)
+            messages, _, _ = self._replies.feed_data(data)
         except Exception as error:
             self._fail(error if isinstance(error, HttpProcessingError) else HttpProcessingError())
             return
@@ -104,7 +103,7 @@ class HttpConnection(BaseProtocol):
             self._fail(ClientOSError(*exc.args) if isinstance(exc, OSError) else ServerDisconnectedError())
             return
         try:
-            self._parser.feed_eof()
+            self._replies.feed_eof()
         except Exception as error:
             self._fail(ClientPayloadError(f"Response payload is not completed: {error!r}"))
         self.close()
