@@ -72,7 +72,8 @@ def _fold(found: re.Match[str]) -> str:
 _ASCII_WORDS = bytes(ord(chr(c).lower()) if c < 128 and chr(c).isalnum() else ord(" ") for c in range(256))
 
 
-def ascii_words(text: str) -> list[str]:
+@lru_cache(maxsize=32)  # a question is asked of by several: its spectrum, the customer, the source
+def ascii_words(text: str) -> Sequence[str]:
     """The words of an ASCII text in lower case, also those with digits. A third of the time of `str.translate`."""
     return text.encode().translate(_ASCII_WORDS).decode().split()
 

@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple, cast
 
 from tilores_core.chat.customer.words import KEYWORDS, LETTERS, TITLES, Vocabulary
 from tilores_core.identity.mentions import marked_words
+from tilores_core.identity.names import ascii_words
 
 Token = tuple[int, int, str]
 """Where a word begins and ends, and the word in lower case."""
@@ -72,7 +73,7 @@ class TextScan:
     codes: Sequence[tuple[int, int]] = ()
     _parts: Sequence[str] = ()  # what stands between the runs, and the runs
     _runs: list[Token] | None = None
-    _left: tuple[str, list[str], frozenset[str]] | None = None
+    _left: tuple[str, Sequence[str], frozenset[str]] | None = None
 
     def __init__(self, text: str, words: frozenset[str] | None = None) -> None:
         """Take a text apart. `words`: those of the text before figures took the place of some.
@@ -89,7 +90,12 @@ class TextScan:
         self.marked = marked = marked_words(text)
         if marked:
             self.reach = reach = marked[0][0], marked[-1][1]
-            self.codes = [*self._find_codes(low)]
+            # Words like 18c3f2-7, whose letters are no words: they stand between digits, in two places or more.
+            self.codes = [
+                (start, end)
+                for start, end in marked[:_MOST_CODES]
+                if _IN_CODE.search(low, start, end) and _ONE_WORD.fullmatch(low, start, end)
+            ]
             if len(self.codes) < len(marked):
                 self.numeric = "_" not in low or _DIGIT.search(low) is not None
                 self.numbered = self.numeric and _NUMBER.search(low, *reach) is not None
@@ -98,7 +104,9 @@ class TextScan:
         if words is None:
             for start, end in reversed(self.codes):
                 low = low[:start] + low[end:]
-            words = frozenset(_split_letters(low))
+            order = ascii_words(text) if not marked and text.isascii() else _split_letters(low)
+            words = frozenset(order)
+            self._left = text, order, words
         self.words = words
         self.keywords = words & KEYWORDS
 
@@ -115,28 +123,24 @@ class TextScan:
         """The words in lower case of what is left."""
         return self.words if self.left is self.text else self._words_left()[2]
 
-    def order_left(self) -> list[str]:
+    def order_left(self) -> Sequence[str]:
         """The words in lower case of what is left, in order."""
         return self._words_left()[1]
 
-    def _words_left(self) -> tuple[str, list[str], frozenset[str]]:
+    def _words_left(self) -> tuple[str, Sequence[str], frozenset[str]]:
         known = self._left
         if known is None or known[0] is not self.left:
             words = _split_letters(self.left_low)
             known = self._left = self.left, words, frozenset(words)
         return known
 
-    def _find_codes(self, low: str) -> Iterator[tuple[int, int]]:
-        """Words like 18c3f2-7, whose letters are no words: they stand between digits, in two places or more."""
-        if _IN_CODE.search(low, *self.reach):
-            for start, end in self.marked[:_MOST_CODES]:
-                if _IN_CODE.search(low, start, end) and _ONE_WORD.fullmatch(low, start, end):
-                    yield start, end
-
     def blank_codes(self) -> None:
         """Leave nothing of them to read that is not read yet."""
+        known = self._left if self.left is self.text else None  # which has none of their letters
         for start, end in self.codes:
             self.blank(start, end)
+        if known is not None:
+            self._left = self.left, known[1], known[2]
 
     def whole_words(self, *, elided: bool) -> list[Token]:
         """Words that may have digits and apostrophes in them; with `elided` French and Italian articles are apart."""
