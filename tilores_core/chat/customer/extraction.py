@@ -212,15 +212,9 @@ def extract(
         evidence = _distinct(_with_polarity(evidence, said))
     if figures is not None:
         evidence = [replace(e, start=figures.origin(e.start), end=figures.origin(e.end)) for e in evidence]
-    return Reading(
-        text=page.text,
-        evidence=tuple(evidence),
-        dates=tuple(dict.fromkeys([item.value for item in dates if item.value]))[-MOST_DATES:] if dates else (),
-        asked=asked,
-        alone=bool(names) and any(span.alone for span in names),
-        said=said,
-        language=known.language,
-    )
+    days = tuple(dict.fromkeys([item.value for item in dates if item.value]))[-MOST_DATES:] if dates else ()
+    alone = bool(names) and any(span.alone for span in names)
+    return Reading(page.text, tuple(evidence), days, asked, alone, said, known.language)
 
 
 def _with_references(

@@ -11,7 +11,6 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from hashlib import blake2b
-from itertools import chain
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -172,7 +171,7 @@ class CustomerFinder:
         return self._kept_reading(text, asked) if kept else self._new_reading(text, asked)
 
     def _keep(self, said: _Said, state: State, until: float) -> None:
-        if sum(map(len, chain.from_iterable(said))) <= _LONGEST_BEGINNING:
+        if sum([len(text) + len(asked) for text, asked in said]) <= _LONGEST_BEGINNING:
             self._beginnings.put(said, state, until)
 
     async def resolve(

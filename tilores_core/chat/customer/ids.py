@@ -38,6 +38,12 @@ _ID_WORDS: Final = keywords(
     if (found := LETTERS.findall(phrase))
 )
 """With which a match of `_CUED_ID` begins, save for "#"."""
+_OWNING: Final = _ID_WORDS - {
+    word
+    for word in words_in_any("number")
+    if not any(phrase.startswith(word) for phrase in (*_COMPOUNDS, *_OWNER.split("|")))
+}
+"""Those of them that may say whose the number is."""
 _ANOTHER_ID = re.compile(
     r"[ ]?(?:[,/&]|,?[ ](?:and|or|und|oder|et|ou|y|o|e|of)(?:[ ](?:was|is)[ ]it)?)[ ]?#?(\d{1,20})"
     r"(?![\w%€$£]|[.,\-]\d)(?![ ](?:[A-Z]|dollars|euros?))",
@@ -114,6 +120,8 @@ def _announced_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
     starts = page.starts_of(_ID_WORDS)
     if "#" in lower:
         starts = sorted([*starts, *(mark.start() for mark in re.finditer("#", lower))])
+    if len(starts) == 1 and page.keywords.isdisjoint(_OWNING) and not _is_bare(page, starts[0]):
+        return found  # "order number 7", as most numbers are said
     for begin in starts:
         match = _CUED_ID.match(lower, begin) if begin >= position and len(found) < MOST else None
         if match is None:
@@ -171,15 +179,20 @@ def _is_counted(page: TextScan, end: int) -> bool:
 
 def _is_customers(page: TextScan, match: re.Match[str]) -> bool:
     """Whether "number 7", "id 7" and "#7" may be of a customer: not behind another noun."""
-    before = page.before(match.start())
     if match["bare"] is None:
+        before = page.before(match.start())
         return match["sure"] is not None or before[-1:] == " " or not is_number_of_something(page, match.start())
-    before = before[-_LONGEST_LAST:]
+    return _is_bare(page, match.start())
+
+
+def _is_bare(page: TextScan, start: int) -> bool:
+    """The same of a match that begins at `start` and does not say whose the number is."""
+    before = page.before(start)[-_LONGEST_LAST:]
     last = before[:-1].rpartition(" ")[2]
     if not (last.isalpha() and before[-1] == " "):  # more than a plain word
         word = LAST_WORD.search(before)
         last = word[1] if word and not _LAST_POSSESSIVE.search(before) else ""
-    return (not last or last.lower() in BEFORE_NUMBER) and not is_number_of_something(page, match.start())
+    return (not last or last.lower() in BEFORE_NUMBER) and not is_number_of_something(page, start)
 
 
 _ACCOUNT: Final = re.compile(r"\b(?:account|acct|konto)\W*(?:number|no|nr|id|is)?\W*$", re.IGNORECASE)

@@ -160,11 +160,7 @@ class TextScan:
 
     def starts_of(self, words: frozenset[str]) -> list[int]:
         """Where the words begin, in order. `words`: keywords of any text."""
-        found: list[int] = []
-        for word in self.keywords & words:
-            found += self._places_of(word, 0, len(self.low))
-        found.sort()
-        return found
+        return sorted([at for word in self.keywords & words for at in self._places_of(word, 0, len(self.low))])
 
     def _places_of(self, word: str, start: int, end: int) -> list[int]:
         """Where a run of letters begins, between two places."""
