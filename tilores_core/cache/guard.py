@@ -59,6 +59,8 @@ class GuardedTier:
         self.errors = 0
         self.skipped = 0
         self.condition = Condition()
+        self.fault: dict[str, str | None] = {}
+        """`reason` and `fix` of the last failure."""
         self._faults = {
             reads: LastingFault("cache.breaker_opened", tier=name, calls="reads" if reads else "writes")
             for reads in (True, False)
@@ -98,7 +100,7 @@ class GuardedTier:
     def note_failure(self, error: Exception, breaker: CircuitBreaker | None = None) -> None:
         """Count a failure; those of `peek` and `put`, which are called directly, have no breaker."""
         self.errors += 1
-        self.condition.record_failure(type(error).__name__)
+        self._record_failure(error)
         if breaker is None:
             return
         opened = breaker.opened
@@ -106,10 +108,16 @@ class GuardedTier:
         # It can be neither written nor read: it is down.
         breaker.failure(certain=breaker is self.breaker and writes is not None and writes.state != "closed")
         if breaker.opened > opened:
-            said, fix = (error.message, error.fix) if isinstance(error, CacheError) else (type(error).__name__, None)
-            if self._faults[breaker is self.breaker].is_new(said):
+            said = self.fault["reason"]
+            if self._faults[breaker is self.breaker].is_new(str(said)):
                 what = "reads" if breaker is self.breaker else "writes"
-                log.warning("cache.breaker_opened", tier=self.name, calls=what, error=said, fix=fix)
+                log.warning("cache.breaker_opened", tier=self.name, calls=what, error=said, fix=self.fault["fix"])
+
+    def _record_failure(self, error: Exception) -> None:
+        kind = type(error).__name__
+        self.condition.record_failure(kind)
+        said, fix = (error.message, error.fix) if isinstance(error, CacheError) else (kind, None)
+        self.fault = {"reason": said, "fix": fix}  # the text of another's error may hold anything
 
     async def read(self, keys: Sequence[str]) -> Mapping[str, CacheEntry] | None:
         """The entries of `keys`, without those that a pending invalidation matches; None when the tier fails."""
@@ -135,7 +143,7 @@ class GuardedTier:
             async with asyncio.timeout(seconds):
                 await self.tier.get_many([_PROBE])
         except Exception as error:  # third-party code
-            self.condition.record_failure(type(error).__name__)
+            self._record_failure(error)
             return False
         self.condition.record_success(time.perf_counter() - started)
         return True

@@ -262,6 +262,8 @@ def _tier(tier: GuardedTier) -> Part:
     pending = len(tier.pending_invalidations)
     troubled = "open" in states.values() or pending > 0
     detail = {"name": tier.name, **states, "errors": tier.errors, "pending_invalidations": pending}
+    if tier.condition.failing or troubled:
+        detail |= tier.fault
     return _part("failed" if tier.condition.failing else "degraded" if troubled else "ok", tier.condition, detail)
 
 

@@ -249,8 +249,10 @@ async def test_a_wrong_password(short_folder: Path, redis_binary: str, make_tier
             assert caught.value.fix
             assert "wrong-secret" not in str(caught.value)
         none = make_tier(server.url.replace(":right@", ""))
-        with pytest.raises(CacheError, match="NOAUTH"):
-            await none.get_many(["answers:a"])
+        for work in (none.get_many(["answers:a"]), none.set_many({"answers:a": entry(bytes(100_000))})):
+            with pytest.raises(CacheError, match="NOAUTH") as caught:
+                await work
+            assert "PASSWORD" in str(caught.value)
 
 
 async def test_the_permissions_that_the_manual_names_are_enough(server: RedisServer, make_tier: MakeTier) -> None:
@@ -331,6 +333,51 @@ async def test_after_a_failover_writes_connect_anew(
                 await tier.set_many({"answers:a": entry(b"new")})
             await tier.set_many({"answers:a": entry(b"new")})
             assert successor.run("EXISTS", "tilores:entry:answers:a") == 1
+
+
+async def test_after_a_failover_no_connection_stays_with_the_server_before(
+    short_folder: Path, redis_binary: str, make_tier: MakeTier
+) -> None:
+    """One that was demoted and hears of nothing more would give out what was removed since."""
+    with (
+        RedisServer(short_folder / "a", binary=redis_binary) as before,
+        RedisServer(short_folder / "b", binary=redis_binary) as after,
+    ):
+        async with Proxy(before.port) as address:
+            tier, reader = make_tier(address.url), make_tier(address.url)
+            messages = aiter(tier.messages())
+            assert await anext(messages) is None
+            await tier.set_many({"answers:a": entry(b"old", "tag")})
+            assert await value_of(tier, "answers:a") == await value_of(reader, "answers:a") == b"old"
+            before.run("REPLICAOF", "127.0.0.1", "1")
+            address.target = after.port
+            with pytest.raises(CacheError, match="READONLY"):
+                await tier.delete(["answers:a"])
+            assert await value_of(tier, "answers:a") == b"old"  # a replica without its primary may answer
+            await tier.set_many({"answers:b": entry(b"new", "tag")})
+            assert [await value_of(tier, "answers:a"), await value_of(tier, "answers:b")] == [None, b"new"]
+            async with asyncio.timeout(PATIENCE):
+                assert [await anext(messages), await anext(messages)] == [None, None]  # lost, and back
+            assert before.run("PUBSUB", "NUMSUB", "tilores:messages")[1] == 0
+            await messages.aclose()  # type: ignore[attr-defined]  # it is a generator
+            before.run("CONFIG", "SET", "replica-serve-stale-data", "no")
+            with pytest.raises(CacheError, match="MASTERDOWN"):
+                await value_of(reader, "answers:b")
+            assert await value_of(reader, "answers:b") == b"new"
+
+
+async def test_what_refuses_everyone_is_said_by_name(
+    short_folder: Path, redis_binary: str, make_tier: MakeTier
+) -> None:
+    with RedisServer(short_folder / "full", binary=redis_binary) as full:
+        one = make_tier(full.url)
+        await one.set_many({"answers:a": entry()})
+        full.run("CONFIG", "SET", "maxclients", "1")
+        with pytest.raises(CacheError, match="MAXCLIENTS") as caught:
+            await one.get_many(["answers:a"])  # reads have a connection of their own
+        assert "maxclients" in str(caught.value)
+    with pytest.raises(CacheError, match="host is not known"):
+        await make_tier("redis://no-such-host.invalid:6379").get_many(["answers:a"])
 
 
 async def test_started_again_empty(server: RedisServer, make_tier: MakeTier) -> None:

@@ -57,12 +57,15 @@ class Broadcast:
                 if warned:
                     log.info("cache.redis_recovered", address=self._address)
                 heard, pause, failures = True, _FIRST_PAUSE, 0
+                failovers = self._server.failovers
                 warned.clear()
                 yield None
-                while not self.closed:
+                while not self.closed and failovers == self._server.failovers:
                     message = await self._next(connection)
                     if message is not None:
                         yield message
+                if not self.closed:
+                    yield None
             except CacheStartingError:
                 pass
             except (CacheError, RedisError, OSError, TimeoutError) as error:
@@ -84,7 +87,7 @@ class Broadcast:
             "cache.redis_unreachable",
             address=self._address,
             error=error.message,
-            fix=error.fix or "start Redis, or correct REDIS_URL",
+            fix=error.fix,
             meanwhile="answers come without it, more slowly; it is tried again every second",
         )
 

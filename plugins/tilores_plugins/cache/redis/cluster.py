@@ -24,6 +24,7 @@ class ClusterServer:
     """Times in seconds. `at_once`: requests under way, no more than there are connections to a node."""
 
     single = False
+    failovers = 0  # redis-py follows the nodes
 
     def __init__(self, client: RedisCluster, *, connect_timeout: float, command_timeout: float, at_once: int) -> None:
         self._client = client

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import builtins
 import re
+from socket import gaierror
 
 from tilores_core import CacheError
 
 _CODE = re.compile(r"[A-Z]{2,20}\b")
 # Before Redis 7 an error inside a script stands in the middle of a message about the script.
 _INNER_CODE = re.compile(r"@user_script: ?\d+: -?([A-Z]{3,20})\b")
-_FORBIDDEN_IN_SCRIPT = "The user executing the script"
+# What is said without a code of its own.
+_SENTENCES = {
+    "The user executing the script": "NOPERM",
+    "max number of clients reached": "MAXCLIENTS",
+    "unauthenticated": "NOAUTH",
+}
+_REACH = "start Redis, or correct REDIS_URL"
+_SLOW = "look at the load of Redis and at the network; connect_timeout_ms and command_timeout_ms are the limits"
 
 _FIXES = {
     "NOAUTH": "give the password in REDIS_URL: redis://:PASSWORD@host:6379",
@@ -25,14 +33,18 @@ _FIXES = {
     "MOVED": "this is a Redis Cluster: set cluster = true in [plugins.redis]",
     "CROSSSLOT": "this is a Redis Cluster: set cluster = true in [plugins.redis]",
     "NOREPLICAS": "Redis has too few replicas to accept writes",
+    "LOADING": "nothing: Redis reads its file, and is used when that is done",
+    "MASTERDOWN": "point REDIS_URL at the primary: this server is a replica that has lost it",
+    "MAXCLIENTS": "raise maxclients of Redis, or find what holds so many connections: CLIENT LIST",
 }
 
 
 def code_of(error: Exception) -> str:
     """The upper-case word a refusal begins with, `ERR` when there is none."""
     said = str(error)
-    if _FORBIDDEN_IN_SCRIPT in said:
-        return "NOPERM"
+    for sentence, code in _SENTENCES.items():
+        if sentence in said:
+            return code
     if inner := _INNER_CODE.search(said):
         return inner[1]
     found = _CODE.match(str(getattr(error, "status_code", None) or said))
@@ -51,11 +63,17 @@ def unreachable(error: Exception) -> CacheError:
 
     if isinstance(error, CacheError):
         return error
-    if isinstance(error, AuthenticationError):
+    code = code_of(error)
+    if isinstance(error, AuthenticationError) and code != "NOAUTH":
         return CacheError("Redis refused the log-in", fix=_FIXES["WRONGPASS"])
-    if isinstance(error, ResponseError):
+    if isinstance(error, ResponseError) or code in _FIXES:  # redis-py calls some refusals lost connections
         return reply_error(error)
     if isinstance(error, (TimeoutError, builtins.TimeoutError)):
-        return CacheError("Redis did not answer in time")
+        return timed_out()
     cause = error.__cause__ or error.__context__ or error
-    return CacheError(f"cannot reach Redis: {type(cause).__name__}")
+    found = "the name of its host is not known" if isinstance(cause, gaierror) else type(cause).__name__
+    return CacheError(f"cannot reach Redis: {found}", fix=_REACH)
+
+
+def timed_out() -> CacheError:
+    return CacheError("Redis did not answer in time", fix=_SLOW)

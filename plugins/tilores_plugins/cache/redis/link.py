@@ -21,6 +21,7 @@ import hiredis
 
 from tilores_core import CacheError
 
+from .failures import timed_out
 from .server import Command
 
 if TYPE_CHECKING:
@@ -123,9 +124,9 @@ class Link(asyncio.Protocol):
         if first > self._loop.time():
             self._watch = self._loop.call_at(first, self._check)
         else:
-            self._drop("Redis did not answer in time")
+            self._drop(timed_out())
 
-    def _drop(self, reason: str) -> None:
+    def _drop(self, reason: str | CacheError) -> None:
         if self.closed and not self._waiting:
             return
         self.closed = True
@@ -134,5 +135,6 @@ class Link(asyncio.Protocol):
             self._watch = None
         self._transport.abort()
         waiting, self._waiting = self._waiting, deque()
+        error = reason if isinstance(reason, CacheError) else CacheError(reason)
         for request in waiting:
-            request.receive(None, CacheError(reason))
+            request.receive(None, error)

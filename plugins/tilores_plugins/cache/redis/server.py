@@ -21,6 +21,9 @@ class Server(Protocol):
     batched_keys: int
     """How many requests carried reads, and how many keys they asked for."""
 
+    failovers: int
+    """How often the address was found to lead to another server; connections to the one before may go on."""
+
     async def get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         """The values in order; None for a key that is absent or holds no plain value."""
 

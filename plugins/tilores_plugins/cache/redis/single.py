@@ -9,6 +9,7 @@ Reads that arrive in one round of the event loop travel as one MGET: waking Redi
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,10 +22,12 @@ from tilores_core import CacheError
 
 from .failures import code_of, reply_error, unreachable
 from .link import Link, pack_commands
+from .scripts import STORE
 from .server import Command, parse_info
 
 MAX_KEYS = 512
 SCAN_COUNT = 1000
+_NOT_PRIMARY = ("READONLY", "MASTERDOWN")
 
 Replies = asyncio.Future[list[Any]]
 
@@ -84,6 +87,7 @@ class _Line:
 class _Gathering:
     """Reads that leave together."""
 
+    link: Link | None = None
     keys: list[str] = field(default_factory=list)
     readers: list[tuple[Replies, int, int]] = field(default_factory=list)
 
@@ -94,6 +98,9 @@ class _Gathering:
 
     def receive(self, replies: list[Any] | None, error: CacheError | None) -> None:
         values, failure = _join_replies(replies, error)
+        if failure is not None and replies is not None and self.link is not None:
+            # A server that refuses reads may be one that the address no longer leads to.
+            self.link.close()
         for reader, start, stop in self.readers:
             if reader.done():
                 continue
@@ -132,6 +139,8 @@ class SingleServer:
         self._closed = False
         self.batches = 0
         self.batched_keys = 0
+        self.failovers = 0
+        self._was_refused = False
 
     async def get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         link = self._reads.link
@@ -161,9 +170,16 @@ class SingleServer:
 
         link.send(pack_commands(*commands), len(commands), receive)
         replies = await future
-        if any(isinstance(reply, ReplyError) and code_of(reply) == "READONLY" for reply in replies):
-            # After a failover the address leads to the new primary, but only for who connects anew.
+        if any(isinstance(reply, ReplyError) and code_of(reply) in _NOT_PRIMARY for reply in replies):
+            # After a failover the address leads to the new primary, but only new connections do.
             link.close()
+            self._was_refused = True
+        elif self._was_refused and _wrote(commands[0], replies[0]):
+            # There is a new primary. What is connected to the one before would go on with what that one holds.
+            self._was_refused = False
+            self.failovers += 1
+            if self._reads.link is not None:
+                self._reads.link.close()
         return replies
 
     async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
@@ -209,6 +225,9 @@ class SingleServer:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 await connection.connect()  # type: ignore[no-untyped-call]
+                # What refuses every command (no password, too many clients, still loading) says so here.
+                await connection.send_command("PING")
+                await connection.read_response(timeout=math.inf)
             return Link(connection, self._command_timeout)
         except Exception as error:
             await connection.disconnect(nowait=True)
@@ -228,9 +247,15 @@ class SingleServer:
         try:
             if link is None:
                 raise CacheError("the connection to Redis was closed")
+            gathering.link = link
             link.send(pack_commands(*commands), len(commands), gathering.receive)
         except CacheError as error:
             gathering.receive(None, error)
+
+
+def _wrote(command: Command, reply: Any) -> bool:
+    """Whether a primary has done it: some scripts write nothing."""
+    return (command[0] in ("SET", "UNLINK") or command[1] is STORE) and not isinstance(reply, ReplyError)
 
 
 def _join_replies(replies: list[Any] | None, error: CacheError | None) -> tuple[list[Any], CacheError | None]:
