@@ -387,7 +387,26 @@ case("keepalive data", reply(b'data: {"type":"ping"}\n\n' + sse(*ANSWER)), GOOD_
 case("keepalive empty json", reply(b"data: {}\n\n" + sse(*ANSWER)), GOOD_WHOLE)
 case("keepalive colon only", reply(b":\n\n:\n\n" + sse(*ANSWER)), GOOD_WHOLE)
 case("keepalive comments only", reply(b": a\n\n" * 5), None, want=FAILS)
-case("data null", reply(b"data: null\n\n" + sse(*ANSWER)), GOOD_WHOLE, want=[OK, FAILS])
+case("data null", reply(sse(chunk("It is "), None, chunk("forty."), STOP)), GOOD_WHOLE)
+case(
+    "numbers as text",
+    stream(chunk("It is "), chunk(4), chunk(1.5), STOP),
+    reply(whole(41.5)),
+    want=["It is 41.5", "41.5"],
+)
+case("JSON as content", stream(chunk({"score": 40}), STOP), reply(whole({"score": 40})), want='{"score":40}')
+case("no text as content", stream(chunk(True), STOP), reply(whole(True)), want=FAILS)
+case(
+    "reason as an object, as SGLang has it",
+    stream(chunk("It is "), chunk(fin={"type": "abort", "message": "x"})),
+    reply(whole("It is ", {"type": "abort"})),
+    want=FAILS,
+)
+case(
+    "event without a delta, as Azure's filter sends it",
+    stream(chunk("It is "), {"choices": [{"index": 0, "content_filter_offsets": {}}]}, chunk("forty."), STOP),
+    None,
+)
 case("data string", reply(b'data: "hello"\n\n' + sse(*ANSWER)), GOOD_WHOLE, want=[OK, FAILS])
 case("duplicate chunk ids", stream(chunk("It is "), chunk("forty."), STOP, STOP, STOP), GOOD_WHOLE)
 case(

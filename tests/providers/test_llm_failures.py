@@ -111,8 +111,10 @@ CASES: list[tuple[int, Any, type[Exception]]] = [
     *((400, body, ProviderUnavailableError) for body in (
         {"status": 400, "detail": "DEGRADED function cannot be invoked"}, {"error": "Model unloaded."},
         openai("Error from provider: Upstream request failed", code="invalid_request_error"),
+        openai("EngineCore encountered an issue. See stack trace", type="BadRequestError"),
         {"detail": "An error occurred (ThrottlingException) when calling the Converse operation: Too many requests"},
     )),
+    (400, {"message": "Too many tokens, please wait before trying again."}, ProviderRateLimitedError),
     (400, openai("Model Not Exist"), UnknownModelError),
     (400, {"error": {"message": "nobody/nothing is not a valid model ID", "code": 400}}, UnknownModelError),
     (400, openai(code="context_length_exceeded", param="messages"), ContextTooLongError),

@@ -450,6 +450,8 @@ def test_state_and_extra_content_stay_with_the_calls() -> None:
     )
     assert whole.state == {"reasoning_content": "I look it up.", "reasoning_details": [1, 2]}
     assert whole.tool_calls[0]["extra_content"] == {"acme": {"signature": "s"}}
+    _, beside = read(CompletionPiece(tool_calls=[{"id": "a", "thought_signature": "s", "function": {"name": "f"}}]))
+    assert beside.tool_calls[0]["extra_content"] == {"tool_call": {"thought_signature": "s"}}
     assert deltas[0].tool_calls[0]["extra_content"] == {"acme": {"signature": "s"}}
     assert deltas[-1].state == whole.state
 
@@ -509,6 +511,10 @@ WRITTEN = [
         "</｜DSML｜parameter>\n</｜DSML｜invoke>",
         [("find", '{"x": "5"}')],
     ),
+    (
+        '<|DSML|tool_calls><|DSML|invoke name="find"><|DSML|parameter name="s">5</|DSML|parameter></|DSML|invoke>',
+        TEXT,
+    ),
     (f'<|tools_prefix|>[{{"find": {FOUND[1]}}}]<|tools_suffix|>', [FOUND]),
     (f'{{"tool_calls": [{{"type": "function", "function": {{"name": "find", "arguments": {FOUND[1]}}}}}]}}', [FOUND]),
     ('<｜tool_calls_begin｜><m:invoke name="find"><m:parameter name="s">5</m:parameter></m:invoke>', TEXT),
@@ -541,6 +547,20 @@ def test_call_written_into_the_text_is_a_call(text: str, calls: list[tuple[str, 
             assert found == calls
         assert said.strip() == whole.text.strip() == ("I look it up." if before[:1] == "I" else "")
         assert (whole.finish_reason, whole.ended) == ("tool_calls", True)
+
+
+def test_written_call_whose_arguments_the_server_lost_is_broken() -> None:
+    for arguments, ended in (("{}", False), ('{"x": "5"}', True)):
+        answer = Normalizer({"find": {}})
+        text = '<|DSML|invoke name="find"><|DSML|parameter name="x">5</|DSML|parameter></|DSML|invoke>'
+        for piece in (
+            CompletionPiece(text),
+            call(id="a", name="find", arguments=arguments),
+            CompletionPiece(finish_reason="stop"),
+        ):
+            answer.add(piece)
+        answer.finish()
+        assert answer.completion().ended is ended
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ class Upstream:
         self.status = 200
         self.headers: dict[str, str] = {}
         self.refuses: dict[str, str] = {}  # keys of a request, and what is said of them
+        self.wants: dict[str, str] = {}  # the same of keys that are missing
         self.asked: list[dict[str, Any]] = []
         self.given: list[dict[str, str]] = []
         self.url = ""
@@ -56,7 +57,8 @@ class Upstream:
         self.asked.append(json.loads(await request.read()))
         self.given.append({name.lower(): value for name, value in request.headers.items()})
         keys = {*self.asked[-1], *(key for message in self.asked[-1]["messages"] for key in message)}
-        if refused := next((said for key, said in self.refuses.items() if key in keys), None):
+        said = [said for key, said in self.refuses.items() if key in keys]
+        if refused := next((said for key, said in self.wants.items() if key not in keys), said and said[0]):
             return web.json_response({"error": {"message": refused, "code": "unsupported_parameter"}}, status=400)
         return web.Response(body=self.body, status=self.status, headers={"content-type": self.kind, **self.headers})
 
@@ -192,6 +194,11 @@ async def test_keys_that_a_server_refuses_are_learnt_where_the_caller_did_not_ch
         assert (said.text, len(upstream.asked)) == ("Forty.", calls)
         assert upstream.asked[-1]["max_completion_tokens"] == 5
         assert upstream.asked[-1]["tools"] == tools
+    upstream.refuses, upstream.wants = {}, {"reasoning_content": "The `reasoning_content` must be passed back."}
+    messages = history(called(("a", "{}")), ("a", "ok"))
+    assert (await ask(provider, "desk/thinks", messages)).text == "Forty."
+    assert [one.get("reasoning_content") for one in upstream.asked[-1]["messages"]] == [None, None, "", None]
+    upstream.wants = {}
     upstream.refuses = {"stream_options": "Unrecognized request argument supplied: stream_options"}
     assert (await ask(provider, "desk/other", streamed=True)).text == "Forty."
     assert "stream_options" not in upstream.asked[-1]
@@ -434,11 +441,14 @@ async def test_an_id_that_calls_share_becomes_one_for_each(upstream: Upstream, p
 
 async def test_state_of_a_server_goes_back_with_the_calls(upstream: Upstream, provider: CompatibleProvider) -> None:
     calling = called(("a", "{}"), reasoning_content="I look.", reasoning_details=[{"signature": "s"}])
-    calling["tool_calls"][0]["extra_content"] = {"acme": {"signature": "t"}}
+    own = {"thought_signature": "u", "id": "b"}
+    calling["tool_calls"][0]["extra_content"] = {"acme": {"signature": "t"}, "tool_call": own}
     messages = await sent(upstream, provider, history(calling, ("a", "ok")))
     assert messages[2]["reasoning_content"] == "I look."
     assert messages[2]["reasoning_details"] == [{"signature": "s"}]
-    assert messages[2]["tool_calls"][0]["extra_content"] == {"acme": {"signature": "t"}}
+    (call,) = messages[2]["tool_calls"]
+    assert call["extra_content"] == {"acme": {"signature": "t"}}
+    assert (call["thought_signature"], call["id"]) == ("u", "a")
 
 
 async def test_names_of_speakers_go_to_providers_that_take_them(upstream: Upstream) -> None:

@@ -92,9 +92,10 @@ _ABOUT_A_MODEL: Final = re.compile("model|deployment|engine", re.IGNORECASE)
 _NO_PROVIDER: Final = re.compile("no (endpoints|allowed providers)", re.IGNORECASE)  # OpenRouter's
 _DOWN: Final = re.compile(
     r"DEGRADED function|upstream request failed|model unloaded|model has crashed"
-    r"|(Throttling|ServiceUnavailable|ModelNotReady)Exception",
+    r"|(Throttling|ServiceUnavailable|ModelNotReady)Exception|EngineCore|EngineDeadError",
     re.IGNORECASE,
 )
+_SLOWER: Final = re.compile(r"please (wait|slow down|try again) (before|in|later)|rate limit", re.IGNORECASE)
 _QUOTA: Final = re.compile(
     # Not "exceeded your current quota": Google says that of a limit per minute too.
     r"credit balance is too low|insufficient (balance|credits?|funds)|have any credits|balance is insufficient"
@@ -154,7 +155,7 @@ class _Mapping:
 
     def _about_the_content(self) -> TiloresError | None:
         failure = self.failure
-        if failure.status not in (None, 200, 400, 403, 413, 422, 451, 500) or failure.says(_LIMIT_CODES):
+        if failure.status not in (None, 200, 400, 403, 413, 422, 451, 500) or self._is_too_fast():
             return None
         of_the_answer = failure.param in ("max_tokens", "max_completion_tokens")
         too_long = failure.status == 413 or (_CONTEXT.search(failure.text) and not of_the_answer)
@@ -206,7 +207,7 @@ class _Mapping:
     def _by_status(self) -> TiloresError:
         failure = self.failure
         status = failure.status
-        if status == 429 or failure.says(_LIMIT_CODES):
+        if self._is_too_fast():
             return ProviderRateLimitedError(
                 f"{self.title} asks us to slow down", provider=self.provider, retry_after=failure.retry_after
             )
@@ -227,6 +228,11 @@ class _Mapping:
         return ProviderError(
             f"{self.title} failed{f' ({self._word()})' if self._word() else ''}", provider=self.provider
         )
+
+    def _is_too_fast(self) -> bool:
+        failure = self.failure
+        told = failure.status == 400 and _SLOWER.search(failure.text) is not None  # Bedrock's throttling
+        return told or failure.status == 429 or failure.says(_LIMIT_CODES)
 
     def _misled(self, status: int) -> ProviderError:
         """No answer of the model's server to the request, but of another one, or to another address."""

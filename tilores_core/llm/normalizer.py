@@ -46,6 +46,10 @@ _BROKEN: Final = frozenset(
         *("timeout", "too_many_tool_calls", "unexpected_tool_call"),
     }
 )
+OPAQUE: Final = ("thought_signature", "thoughtSignature", "provider_specific_fields")
+"""Keys of a tool call, as gateways to Gemini have them, that must come back with it: in `extra_content`, as that is
+what clients keep, under `OWN_KEYS`."""
+OWN_KEYS: Final = "tool_call"
 _NO_REASON: Final = frozenset({"null", "none"})
 _NAME: Final = re.compile(r"[\w-]+")
 _REPEATED: Final = 24  # characters: what begins with all of the answer so far repeats it
@@ -219,10 +223,13 @@ class Normalizer:
 
     def _read_written(self, written: WrittenCalls) -> list[dict[str, Any]]:
         """The calls in the text, once; an answer whose calls cannot be read is broken. Beside calls that are some,
-        the text repeats them."""
-        if not written.written or self._calls:
+        the text repeats them, unless a server lost their arguments."""
+        if not written.written:
             return []
         calls, written.written = written.calls(), ""
+        if self._calls:
+            lost = all(known.arguments.strip() in ("", "{}") for known in self._calls)
+            calls = None if lost and any(arguments != "{}" for _, arguments in calls or ()) else []
         if calls is None:
             self._reason = "malformed_function_call"
         return [{"function": {"name": name, "arguments": arguments}} for name, arguments in calls or ()]
@@ -286,6 +293,8 @@ class Normalizer:
         ):  # it may come in parts, or more of it each time
             said["name"] = name if name.startswith(said["name"]) else said["name"] + name
         extra = piece.get("extra_content")
+        if opaque := {key: piece[key] for key in OPAQUE if piece.get(key)}:
+            extra = {**(extra if isinstance(extra, Mapping) else {}), OWN_KEYS: opaque}
         if extra:
             known.call["extra_content"] = extra
         if not said["name"]:

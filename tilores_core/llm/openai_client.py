@@ -114,6 +114,8 @@ class OpenAIClient:
                         await reply.finish()
                         return
                 event = _parse(data)
+                if event is None and kind != b"error":
+                    continue  # null
                 if kind == b"error":
                     raise MalformedReplyError(_error_of(event) or event)
                 piece = self._piece(event, heard)
@@ -159,6 +161,8 @@ class OpenAIClient:
             if not isinstance(said, dict):
                 said = {"content": choice.get("text")}
         reason = choice.get("finish_reason") or choice.get("finishReason")
+        if isinstance(reason, dict):  # SGLang's own
+            reason = reason.get("type")
         if refused := said.get("refusal"):
             heard.refusal += str(refused)
         text = said.get("content")
@@ -187,7 +191,11 @@ class OpenAIClient:
 
 
 def _text_of(content: Any) -> str:
-    """The text of a content that is a part or a list of them, as some send it."""
+    """The text of a content that is a part or a list of them, as some send it; or a number, or JSON itself."""
+    if isinstance(content, int | float) and not isinstance(content, bool):
+        return str(content)
+    if isinstance(content, dict) and content and "type" not in content:
+        return orjson.dumps(content).decode()
     parts = content if isinstance(content, list) else (content,)
     texts = (
         part.get("text") if isinstance(part, dict) and part.get("type") in ("text", "output_text") else part

@@ -15,6 +15,7 @@ from tilores_core.errors import InvalidRequestError
 from tilores_core.llm.catalogue import Catalogue, ModelData
 from tilores_core.llm.failures import UpstreamError
 from tilores_core.llm.http_address import HttpAddress
+from tilores_core.llm.normalizer import OPAQUE, OWN_KEYS
 from tilores_core.llm.openai_client import OpenAIClient
 from tilores_core.llm.parameters import SAMPLER_PARAMETERS, SERVER_PARAMETERS, Field, Fields
 from tilores_core.llm.provider import ChatProvider
@@ -75,6 +76,7 @@ _NO_NAME: Final = re.compile(r"[\s<|\\/>]+")  # what OpenAI takes in no name
 _USAGE_TOO: Final = {"include_usage": True}
 # Keys that a refusal makes us replace, by what it says then.
 _REPLACED: Final = {"max_tokens": "max_completion_tokens", "stream_options": "stream_options"}
+_THOUGHTS_TOO: Final = "thoughts of every answer"
 _OF_MESSAGES: Final = frozenset({"reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "name"})
 _FORBIDDEN: Final = re.compile(
     "unsupported|not (supported|permitted|allowed)|forbidden|unrecognized|unexpected|unknown", re.IGNORECASE
@@ -158,6 +160,8 @@ class OpenAIProtocolProvider(ChatProvider):
         said = str(error.body)
         sent = json.loads(body)  # not by orjson, which makes floats of integers that have more than 64 bits
         refused = {key for key, name in _REPLACED.items() if key in sent and name in said}
+        if "reasoning_content" in said and "passed back" in said:
+            refused.add(_THOUGHTS_TOO)
         if "messages" in said and _FORBIDDEN.search(said):
             named = set(_KEY.findall(said)) & _OF_MESSAGES
             refused |= {f"messages.{key}" for key in named if any(key in message for message in sent["messages"])}
@@ -201,7 +205,12 @@ class OpenAIProtocolProvider(ChatProvider):
             "function": {"name": function["name"], "arguments": function.get("arguments") or "{}"},
         }
         if self.extra_content and "extra_content" in call:
-            written["extra_content"] = call["extra_content"]
+            extra = call["extra_content"]
+            if isinstance(extra, dict) and isinstance(own := extra.get(OWN_KEYS), dict):
+                written.update((key, own[key]) for key in OPAQUE if key in own)
+                extra = {key: value for key, value in extra.items() if key != OWN_KEYS}
+            if extra:
+                written["extra_content"] = extra
         return written
 
     def _call_id(self, given: Any) -> Any:
@@ -256,13 +265,20 @@ class OpenAIProtocolProvider(ChatProvider):
 
 def _replace(body: dict[str, Any], refused: set[str]) -> None:
     for key in refused:
-        if (name := key.removeprefix("messages.")) != key:
+        if key == _THOUGHTS_TOO:
+            body["messages"] = with_thoughts(body["messages"])
+        elif (name := key.removeprefix("messages.")) != key:
             for message in body["messages"]:
                 message.pop(name, None)
         elif key in body:
             value = body.pop(key)
             if _REPLACED[key] != key:
                 body[_REPLACED[key]] = value
+
+
+def with_thoughts(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every answer with its thoughts, though they be none, as DeepSeek's models want it beside tool calls."""
+    return [{"reasoning_content": "", **one} if one["role"] == "assistant" else one for one in messages]
 
 
 def _does_nothing(provider: OpenAIProtocolProvider) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 _MARKS: Final = (
     *("<tool_call>", "<tool_calls>", "<|tool_call|>", "<|tool_call>", "<seed:tool_call>", "<minimax:tool_call>"),
     *("<longcat_tool_call>", "<TOOLCALL>", "<tools>", "<function=", "<function_call>", "<|function_call|>"),
-    *("<function_calls>", "<｜DSML｜function_calls>", "<｜DSML｜tool_calls>", "<antml:function_calls>"),
+    *("<function_calls>", "<｜DSML｜", "<|DSML|", "<antml:function_calls>"),
     *("<invoke name=", "<antml:invoke name=", "<|python_tag|>", "<|tool_call_start|>", "<|action_start|>"),
     *("<|START_ACTION|>", "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<|tool_calls_section_begin|>"),
     *("<|tool_call_begin|>", "<|channel|>commentary to=functions.", "<|start|>assistant to=functions."),
@@ -25,7 +25,7 @@ _OPENINGS: Final = ('{"name":"', '{"type":"function","name":"', '{"type":"functi
 _FENCE: Final = re.compile(r"\s*(?:```\w*\s*)?\[?\s*")
 _FENCE_BEGUN: Final = re.compile(r"`{1,2}$|```\w*$")
 _FIRST: Final = re.compile(r"[<\[f`{]|t(?=o=|o?$)")
-_OWN: Final = r"(?:\w+:|｜DSML｜)?"  # what stands before the names of some models' tags
+_OWN: Final = r"(?:\w+:|[｜|]DSML[｜|])?"  # what stands before the names of some models' tags
 _FUNCTION: Final = re.compile(
     rf"<{_OWN}(?:function=|invoke name=\")([\w.-]+)\"?>(.*?)</{_OWN}(?:function|invoke)>", re.DOTALL
 )  # each argument in a tag of its own
