@@ -33,7 +33,7 @@ _AGAIN_SECONDS = 60.0
 def configure_logging(level: str, style: Literal["console", "json"]) -> None:
     """Set logging up for this process; called by the commands, never by the library."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    steps = [_complete, *_rendering(style)]
+    steps = [_complete, _rendering(style)]
     structlog.configure(
         processors=steps,
         wrapper_class=_logger_class(threshold),
@@ -67,7 +67,7 @@ def _logger_class(threshold: int) -> type:
             if args:
                 interpolate(self, event, *args, **values)
                 return
-            line = {**self._context, **values, "event": event}
+            line = {"timestamp": _now(), "level": level, "event": event, **self._context, **values}
             try:
                 for step in self._processors:
                     line = step(self._logger, level, line)
@@ -96,13 +96,17 @@ def bind_request(request_id: str) -> None:
 
 
 def _complete(_: Any, level: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-    """The line with its time, its level and the request, what every line has first: one step instead of structlog's
-    three, as there is a line for each request."""
-    seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
-    line = {"timestamp": f"{_second(seconds)}.{microseconds:06}Z", "level": level, "event": event["event"], **event}
+    """The line with its time and its level, which our own have, and with its request."""
+    if "timestamp" not in event:
+        event = {"timestamp": _now(), "level": level, "event": event["event"], **event}
     if "request_id" not in event and (request_id := _request_id.get()) is not None:
-        line["request_id"] = request_id
-    return line
+        event["request_id"] = request_id
+    return event
+
+
+def _now() -> str:
+    seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06}Z"
 
 
 @lru_cache(maxsize=1)
@@ -110,38 +114,43 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _rendering(style: Literal["console", "json"]) -> list[structlog.types.Processor]:
+def _rendering(style: Literal["console", "json"]) -> structlog.types.Processor:
     if style == "json":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_dumps)]
+        return _to_json
     if sys.stderr.isatty():
-        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-    # Nobody is looking: plain key=value, which is quicker to write and to search.
-    return [structlog.processors.format_exc_info, _to_logfmt]
+        return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    return _to_logfmt  # nobody is looking: plain key=value, which is quicker to write and to search
 
 
-def _to_logfmt(_: Any, __: str, event: structlog.types.EventDict) -> str:
+def _to_json(logger: Any, level: str, event: structlog.types.EventDict) -> str:
+    import orjson
+
+    return orjson.dumps(structlog.processors.format_exc_info(logger, level, event), default=str).decode()
+
+
+def _to_logfmt(logger: Any, level: str, event: structlog.types.EventDict) -> str:
     """As structlog's `LogfmtRenderer` writes it, which looks at each character of each key."""
-    texts = ["" if value is None else "false" if value is False else str(value) for value in event.values()]
-    if _needs_escape("".join(texts)):
-        texts = [_escape(text) if _needs_escape(text) else text for text in texts]
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, level, event)
+    line = _pattern(tuple(event)) % tuple(event.values())
+    plain = line.count("=") == len(event) == line.count(" ") + 1 and '"' not in line and "\n" not in line
+    if plain and "None" not in line and "True" not in line and "False" not in line:  # as nearly all are
+        return line
+    texts = ["" if value is None else "false" if value is False else _escape(str(value)) for value in event.values()]
     pairs = zip(event.items(), texts, strict=True)
     return " ".join([key if value is True else f"{key}={text}" for (key, value), text in pairs])
 
 
-def _needs_escape(text: str) -> bool:
-    return " " in text or "=" in text or '"' in text or "\n" in text  # a tenth of a pattern's time
+@lru_cache
+def _pattern(keys: tuple[str, ...]) -> str:
+    """Lines are of few kinds; to write one by its pattern takes half the time."""
+    return " ".join([f"{key.replace('%', '%%')}=%s" for key in keys])
 
 
 def _escape(text: str) -> str:
     quoted = " " in text or "=" in text or '"' in text
     text = (text.replace("\\", "\\\\") if quoted else text).replace('"', '\\"').replace("\n", "\\n")
     return f'"{text}"' if quoted else text
-
-
-def _dumps(value: Any, **_: Any) -> str:
-    import orjson
-
-    return orjson.dumps(value, default=str).decode()
 
 
 def sanitize_exception(error: BaseException) -> BaseException:
