@@ -41,10 +41,10 @@ _LONG_SUFFIXES = GENERATIONS.keys() - {"padre", "pai", "pere", "hijo"}
 PARTICLES: Final = frozenset(
     (
         *("van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "das", "do", "du", "la", "le", "los"),
-        *("ten", "ter", "zu", "zur", "bin", "bint", "ibn", "al", "el", "af"),
+        *("ten", "ter", "zu", "zur", "bin", "bint", "ibn", "al", "el", "af", "st"),
     )
 )
-_PREFIXES = PARTICLES | {"o", "d", "mc", "mac", "st", "san"}
+_PREFIXES = PARTICLES | {"o", "d", "mc", "mac", "san"}
 _HYPHENED = re.compile(r"[^\W_]+(?:[-\u2010\u2011][^\W_]+)+")
 _ANY_HYPHEN = re.compile("[-\u2010\u2011]")
 

@@ -82,6 +82,8 @@ _ANY_REFERENCE: Final = REFERENCE_WORDS.union(
     _ONE, _LIVES_IN.words, _REFERRED, *(vocabulary(language).pronouns for language in LANGUAGES)
 )
 _CONTRACTED: Final = frozenset(["s", "t", "d", "ll", "m", "re", "ve", "e", "th", "st", "nd", "rd"])  # also "e-mail"
+_FROM: Final = (" from ", " in ", " aus ", " de ", " di ", " uit ")
+_WRITING: Final = frozenset(("speaking", "colleague", "agent"))
 _OWNER = re.compile(r"(?:(?:^|and|about|for|of|no,?)[ ]|^)([^\W\d_]+)['’]s", re.IGNORECASE)
 _CAPITAL = re.compile(r"[^\W\d_a-zß-ÿ][^\W\d_]*")
 _ASCII_CAPITAL = re.compile("[A-Z][A-Za-z]*")  # the same, in a third of the time
@@ -193,7 +195,7 @@ def extract(
     evidence = [as_evidence(item) for item in contacts] if contacts else []
     if names or spotted:
         evidence += name_evidence(names, words, spotted, page, known, identified=bool(emails or phones or ids))
-        if "\n" in plain or ":" in plain:
+        if "\n" in plain or ":" in plain or not _WRITING.isdisjoint(low):
             evidence = [*with_writers(evidence, plain)]
     if said.may_deny:
         said.correct_at_no([*evidence, *dates])
@@ -231,7 +233,14 @@ def _with_references(
     places: list[Evidence] = []
     if placed and words:
         low = said.page.low  # "the carmen in tempe"
-        ends = {n.end for n in names if not n.partial or n.strength or low[: n.start].endswith("the ")}
+        ends = {
+            n.end
+            for n in names
+            if not n.partial
+            or n.strength
+            or (n.person and low.startswith(_FROM, n.end))
+            or low[: n.start].endswith("the ")
+        }
         ends |= {e.end for e in evidence if e.kind == "name" and not e.partial}
         places += _places(words, ends, known, said) if one or ends else ()
     if evidence:

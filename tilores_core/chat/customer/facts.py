@@ -14,6 +14,7 @@ from tilores_core.chat.customer.name_parts import (
     SHORT_MESSAGE,
     SPELLING,
     parts_fit,
+    says_otherwise,
     says_part,
     spells,
 )
@@ -58,6 +59,9 @@ _PEOPLE: Final = {
     **dict.fromkeys(("man", "gentleman", "guy", "male"), "male"),
     **dict.fromkeys(("woman", "lady", "female"), "female"),
 }
+_PRONOUN_BEHIND: Final = re.compile(
+    r"(?:'s)?[ ,.;:\-–]{1,3}(?:and |what (?:does|did|is) |does |did |is |has )?(he|she|his|her|him)\b"
+)
 _IT_IS: Final = frozenset(("it's", "its", "it", "he's", "she's", "that's", "he", "she"))
 _SEXED: Final = keywords((*_PRONOUNS, *_PEOPLE))
 _TELLING: Final = SPELLING | _SEXED
@@ -132,6 +136,11 @@ def _numbers(customer: Customer) -> list[str]:
     return [digits for text in _texts(customer) if len(digits := _NOT_DIGIT.sub("", text)) >= _SHORTEST_PHONE]
 
 
+def denies_part(customer: Customer, said: Said) -> bool:
+    """Whether a message leaves a part of the name out, or says that a number ends otherwise."""
+    return says_otherwise(customer, said, _numbers(customer))
+
+
 def has_number(customer: Customer, digits: str) -> bool:
     """Whether the records hold this number, or one that ends with it."""
     return is_at(customer, digits) or any(number.endswith(digits) for number in _numbers(customer))
@@ -140,6 +149,12 @@ def has_number(customer: Customer, digits: str) -> bool:
 def title_fits(customer: Customer, title: str) -> bool:
     """Whether "Mr" or "Mrs" before a name may be the customer's; true when the records do not say."""
     return sex_fits(customer, _SEXES.get(title) if title else None)
+
+
+def pronoun_fits(customer: Customer, name: Evidence, said: Said) -> bool:
+    """Whether "he" or "she" right behind a name may be the customer."""
+    match = None if said.keywords.isdisjoint(_PRONOUNS) else _PRONOUN_BEHIND.match(said.low, name.end)
+    return match is None or sex_fits(customer, _PRONOUNS[match[1]])
 
 
 def sex_fits(customer: Customer, asked: str | None) -> bool:

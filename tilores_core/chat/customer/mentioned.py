@@ -40,7 +40,7 @@ _LAST_NAME: Final = re.compile(
 _WRITER_REACH: Final = 48
 _DESK: Final = re.compile(
     r"(?<![^\W_])(?:assignee|assigned to|agente?|account manager|handled by|created by|opened by|owner|bearbeiter)"
-    r"[\"']?\s?[:=]\s?[\"']?$",
+    r"[\"']?\s?[:=]\s?[\"']?$|\b(?:my colleague|agent) $",
     re.IGNORECASE,
 )
 _SIGNED: Final = re.compile(
@@ -183,7 +183,8 @@ def with_writers(evidence: Sequence[Evidence], text: str) -> Iterator[Evidence]:
     for item in evidence:
         before = text[max(0, item.start - _WRITER_REACH) : item.start] if item.kind == "name" else ""
         if not before or not _DESK.search(before):
-            yield replace(item, speaker=True) if before and _SIGNED.search(before) else item
+            signs = item.kind == "name" and (_SIGNED.search(before) or text.startswith(" speaking", item.end))
+            yield replace(item, speaker=True) if signs else item
 
 
 def _is_phrase(name: str, i: int, text: str, words: Sequence[Word], known: Vocabulary) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.said import ONLY, Said
+from tilores_core.chat.customer.spans import PREFIXES
 from tilores_core.chat.customer.words import (
     GIVEN_NAMES,
     PARTICLES,
@@ -15,6 +16,7 @@ from tilores_core.chat.customer.words import (
     Phrases,
     all_phrases,
     alternation,
+    is_unknown,
     keywords,
     words_in_any,
 )
@@ -35,8 +37,14 @@ _SPELT = re.compile(
     rf"(?:(?<!\w)(?!(?:{_WITHOUT}|not)\b)(?P<name>[^\W\d_]+) )?(?:(?P<with>{_WITH}|{_WITHOUT}) "
     rf"(?:(?P<how>an?|one|the|einem|{'|'.join(_TWICE)}) )?"
     r"(?!us\b)(?P<letter>[a-z]|[cgpst]h|ck|ll|mm|nn|rr|ss|tt)(?:['’]?s)?(?=[.,;?!]|$| instead| not)|"
-    rf"(?P<none>(?:{_WITHOUT}|not) (?:an? )?)?(?P<end>[a-z]) at the end)"
+    rf"(?P<none>(?:{_WITHOUT}|not) (?:an? )?)?(?P<end>[a-z]) "
+    r"(?P<at>at the end|in front|at the (?:front|start|beginning)))"
 )
+_ENDS_IN: Final = re.compile(
+    r"^(?:(?:no|sorry|but|and|it|that|this|the|id|number|should)[, ]+)*(?:ends?|ending) (?:in|with|on) "
+    r"(?:an? )?(?P<digits>\d{1,4})\b|last (?:\w+ )?digits? (?:is|are|should be|was|were) (?P<last>\d{1,4})\b"
+)
+_ENDING_WORDS: Final = keywords(("end", "ends", "ending", "digit", "digits"))
 _LEFT_OUT: Final = re.compile(rf"(?<![^\W_])(?:not|drop|{_WITHOUT})(?: [^\W\d_]{{1,3}})? $")
 _PARTING: Final = keywords((*_WITHOUT.split("|"), "not", "drop", "minus", "leave")) | ONLY
 _ROLES: Final = {
@@ -60,10 +68,25 @@ def parts_fit(customer: Customer, reading: Reading) -> bool:
     return _spelling_fits(customer, reading) and _roles_fit(customer, reading)
 
 
+def says_otherwise(customer: Customer, said: Said, numbers: Sequence[str]) -> bool:
+    """Whether a message leaves a part of the name out, or says that a number ends as neither the id nor one of the
+    `numbers` does."""
+    ending = None if said.keywords.isdisjoint(_ENDING_WORDS) else _ENDS_IN.search(said.low)
+    if ending is not None and not any(
+        n.endswith(ending["digits"] or ending["last"]) for n in (customer.id, *numbers)
+    ):
+        return True
+    return leaves_out_part(customer, said)
+
+
 def says_part(reading: Reading) -> bool:
     """A cheap test whether the message may say which word is the family name, or leave one out."""
     said = reading.said
-    return _is_about_part(said) or _ROLE_PHRASES.may_be_in(said.keywords, said.plain)
+    return (
+        _is_about_part(said)
+        or not said.keywords.isdisjoint(_ENDING_WORDS)
+        or _ROLE_PHRASES.may_be_in(said.keywords, said.plain)
+    )
 
 
 def spells(reading: Reading) -> bool:
@@ -72,22 +95,32 @@ def spells(reading: Reading) -> bool:
 
 
 def _spelling_fits(customer: Customer, reading: Reading) -> bool:
-    """Whether the name is spelt as the message says: "with a y", "without an e", "with double l"."""
+    """Whether the name is spelt as the message says: "with a y", "without an e", "with double l", "an o in front"."""
     if not spells(reading):
         return True
     given, _, family = fold(customer.name or "").partition(" ")
     for match in _SPELT.finditer(reading.said.low):
-        name = given if match["name"] == given else family or given
-        letter = match["letter"] or ""
-        held = letter * 2 in name if match["how"] in _TWICE else letter in name
-        held = held and not (match["how"] == "one" and letter * 2 in name)
-        spelt = held is (match["with"] in _WITH.split("|"))
-        if match["end"]:
-            ends = any(part.endswith(match["end"]) for part in ((given, family) if name != given else (name,)))
-            spelt = ends is (match["none"] is None)
-        if not spelt:
+        said, letter = fold(match["name"] or ""), match["letter"] or match["end"]
+        asked = match["with"] in _WITH.split("|") if match["with"] else match["none"] is None
+        names = [given] if said == given else [family or given]
+        if said not in (given, *family.split()) and (match["at"] or (not asked and _may_lack(given, letter))):
+            names = [given, family]  # whichever is meant
+        if match["at"]:
+            held = [(n.endswith if "end" in match["at"] else n.startswith)(letter) for n in names]
+        elif match["how"] == "one":
+            held = [letter in n and letter * 2 not in n for n in names]
+        else:
+            held = [letter * (2 if match["how"] in _TWICE else 1) in n for n in names]
+        if any(held) is not asked:
             return False
     return True
+
+
+def _may_lack(given: str, letter: str) -> bool:
+    """Whether there is such a name without the letter: Jessie and Jesse."""
+    return any(
+        given[:n] + given[n + len(letter) :] in GIVEN_NAMES for n in range(len(given)) if given[n:].startswith(letter)
+    )
 
 
 def _roles_fit(customer: Customer, reading: Reading) -> bool:
@@ -124,6 +157,7 @@ def leaves_out_part(customer: Customer, said: Said) -> bool:
     words, generation = normalise_name(customer.name or "").split(), generation_of(customer.name or "")
     for start, end, word in said.places:
         own = GENERATIONS.get(word) == generation if word in GENERATIONS else fold(word) in words
+        own = own or (len(word) < 3 and is_unknown(word) and any(word in part for part in words))  # "ei not ee"
         if own and (said.is_negated(start) or _LEFT_OUT.search(said.low, 0, start)):
             return True
         if own and said.is_only(start, end) and len(words) > 2:
@@ -144,7 +178,7 @@ def has_longer_name(customer: Customer, said: str) -> bool:
         return False
     known = {word for text in _names_of(customer) for word in name_words(text)}
     return any(
-        len(word) > 1
+        (len(word) > 1 or word in PREFIXES)  # "tara o connell" is not Tara Connell
         and word not in PARTICLES
         and word != "the"
         and known.isdisjoint((word, word[0], before + word, word + behind))

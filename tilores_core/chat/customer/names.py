@@ -22,6 +22,7 @@ from tilores_core.chat.customer.spans import (
     stands_as_name,
     stands_as_owner,
     stands_as_word,
+    with_prefix_joined,
     without_possessive,
 )
 from tilores_core.chat.customer.tokens import Cue, Word, cue_before
@@ -109,15 +110,21 @@ class _Names:
         return [span._replace(name=f"{other.text} {family}", start=other.start, end=other.end, alternatives=())]
 
     def _sharing_family_behind(self, span: NameSpan, i: int) -> list[NameSpan]:
-        """ "Richard Roe or Jane": Jane Roe is named as well."""
+        """ "Richard Roe or Jane", "Lorna Pike or Peck": Jane Roe and Lorna Peck are named as well."""
         words = self.words
-        if span.partial or len(words) < i + 2 or words[i].low not in _OR or not is_given(words[i + 1]):
+        if span.partial or len(words) < i + 2 or words[i].low not in _OR:
+            return []
+        other = words[i + 1]
+        if not is_given(other) and not (
+            self._may_be_name(other) if span.name[0].isupper() else is_unknown(other.low)
+        ):
             return []
         behind = words[i + 2] if i + 2 < len(words) and words[i + 2].joined else None
         if behind is not None and behind.low not in self.vocabulary.common and behind.low not in MODALS:
             return []
-        name = f"{words[i + 1].text} {span.name.rpartition(' ')[2]}"
-        return [span._replace(name=name, start=words[i + 1].start, end=words[i + 1].end, alternatives=())]
+        given, _, family = span.name.rpartition(" ")
+        name = f"{other.text} {family}" if is_given(other) else f"{given} {other.text}"
+        return [span._replace(name=name, start=other.start, end=other.end, alternatives=())]
 
     def _with_title(self, span: NameSpan, i: int) -> NameSpan:
         before = self.words[i - 1].low if i else ""
@@ -384,5 +391,5 @@ class _Names:
             alone=alone,
             person=is_given(run[0]),
             partial=len(counted) == 1,
-            alternatives=tuple(without_possessive(self.words, i, run, self.vocabulary)),
+            alternatives=(*without_possessive(self.words, i, run, self.vocabulary), *with_prefix_joined(run)),
         )

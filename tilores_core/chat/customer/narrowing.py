@@ -16,6 +16,7 @@ from tilores_core.chat.customer.said import CHOOSING, COMPARATIVES, Said
 from tilores_core.chat.customer.state import Customers, State, kind_of
 from tilores_core.chat.customer.words import COMMON, alternation, cue_phrases, vocabulary, words_in_any
 from tilores_core.contracts import Evidence
+from tilores_core.identity import normalise_name
 from tilores_core.spectrums import GENERAL, classify
 
 _BARE: Final = words_in_any("choosing").union(
@@ -23,7 +24,7 @@ _BARE: Final = words_in_any("choosing").union(
     words_in_any("owner"),
     words_in_any("phone_words"),
     vocabulary("en").courtesies,
-    ("confirm", "confirming", "verify", "check", "matches"),
+    ("confirm", "confirming", "verify", "check", "matches", "caller", "id", "shows", "says", "gave"),
 ) - {"and", "what", "how"}  # beside an identifier that says nothing else
 _FEW_BEHIND_NO: Final = 5  # words
 _SWITCH: Final = re.compile(rf"(?<![^\W_])(?:{alternation(cue_phrases('switch'))})(?![^\W_])")
@@ -91,7 +92,10 @@ class Narrower:
         found = self.born_on_any(found, reading) or found
         if complete:
             found = tuple(match_description(found, reading.said))
-        if len(found) > 1 and not any(reading.said.is_only(item.start, item.end) for item in given):
+        said = {normalise_name(item.value) for item in given if item.kind == "name"}
+        exact = {customer.id for customer in found if normalise_name(customer.name or "") in said}
+        only = any(reading.said.is_only(item.start, item.end) for item in given)
+        if len(found) > 1 and not only and (exact & known or not exact):
             found = tuple(customer for customer in found if customer.id in known) or found
         return State(kind_of(found), found, "fits", complete, pool=pool, named=named)
 

@@ -191,6 +191,7 @@ class Resolver:
             return self._unmatched(i, reading, given)
         left = [c for c in found if facts.fits_all(c, reading) and not self._match.is_ruled_out(c, reading, names)]
         left = [c for c in left if all(facts.title_fits(c, name.title) for name in (*names, *partial))]
+        left = [c for c in left if all(facts.pronoun_fits(c, name, reading.said) for name in names)]
         if not names:  # "Gareth or Gwen?", behind a phone number
             partial = [p for p in partial if p.value.lower() in GIVEN_NAMES]
         if partial:
@@ -371,7 +372,7 @@ class Resolver:
         if earlier.kind == "one" and not facts.sex_fits(earlier.customers[0], sex := facts.sex_meant(reading)):
             before = tuple(c for c in self._history(i) if facts.sex_fits(c, sex))
             return State("one", before[-1:], "fits") if before else State("none", reason="contradiction")
-        if earlier.kind == "one" and name_parts.leaves_out_part(earlier.customers[0], reading.said):
+        if earlier.kind == "one" and facts.denies_part(earlier.customers[0], reading.said):
             return State("none", reason="unread")
         if earlier.kind == "one" and (other := facts.other_generation(earlier.customers[0], reading.said)):
             fitting = tuple(c for c in earlier.pool if generation_of(c.name or "") == other)

@@ -39,6 +39,7 @@ _DOING: Final = frozenset(("does", "did", "do", "has", "will", "can", "should", 
 _PERSONAL: Final = word_set("owe pay paid want need live prefer call called earn own")
 _MOST_AROUND: Final = 6  # words beside a name that is all that a message says
 _CONTRASTING: Final = TAKING_BACK | {"not", "nicht", "pas", "niet"}
+_FROM: Final = word_set("from in aus di uit")
 _SWITCHING: Final = frozenset(("next", "then", "now"))
 _BEFORE_UNKNOWN: Final = _NAMING_PREPOSITIONS | _OTHERS | _SWITCHING | TAKING_BACK | CONNECTING
 _ASKING: Final = frozenset(("much", "when", "what", "why", "where", "how", "many", "soon", "often"))
@@ -72,8 +73,8 @@ def stands_as_name(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> boo
     if not is_unknown(word.low):
         return False
     if before is None:
-        if ends and is_given(word) and any(w.low in _CONTRASTING for w in words[i + 1 : i + 1 + _MOST_AROUND]):
-            return True  # "Gwen, not Gareth"
+        if behind is not None and (is_given(word) or (word.capital and behind.comma)) and _contrasts(words[i + 1 :]):
+            return True
         return word.owner or (ends and is_alone(words, [word], vocabulary)) or _owns(word, behind, vocabulary)
     if before.low in ARTICLES:
         return False
@@ -86,6 +87,15 @@ def stands_as_name(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> boo
     return (ends and is_alone(words, [word], vocabulary)) or (
         ends and word.comma and (word.capital or not word.low.isascii())
     )
+
+
+def _contrasts(behind: Sequence[Word]) -> bool:
+    """Whether what follows on a name at the beginning sets it against another: "Gwen, not Gareth", "Jessie, the one
+    in Tulsa", "Denise from York"."""
+    first = behind[0]
+    if first.joined:
+        return first.low in _FROM
+    return (first.comma and first.low in ARTICLES) or any(w.low in _CONTRASTING for w in behind[:_MOST_AROUND])
 
 
 def stands_as_owner(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> bool:
@@ -146,6 +156,13 @@ def without_possessive(words: Sequence[Word], i: int, run: Sequence[Word], vocab
     endings = ["s"] + (["es"] if last.low.endswith(("ses", "xes", "zes", "ches", "shes")) else [])
     before = " ".join(word.text for word in run[:-1])
     return [f"{before} {last.text[: -len(ending)]}".strip() for ending in endings]
+
+
+def with_prefix_joined(run: Sequence[Word]) -> list[str]:
+    """ "tara o connell" may be Tara O'Connell."""
+    words = [word.text for word in run]
+    at = next((n for n in range(1, len(run) - 1) if run[n].low in ("o", "d")), 0)
+    return [" ".join((*words[:at], words[at] + words[at + 1], *words[at + 2 :]))] if at else []
 
 
 def may_begin_name(page: TextScan, strange: frozenset[str], known: Vocabulary) -> bool:

@@ -32,7 +32,8 @@ _PUT_RIGHT = re.compile(
     r"\W*(?:it'?s|i mean|that'?s|is)?\W*([A-Za-z]{0,3}-?\d{1,20})\b(?![ ](?:years?|months?|weeks?|days?|times)\b)",
     re.IGNORECASE,
 )
-_NUMBER_BEFORE_NAME = re.compile(r"[ ]?[\-–:,)\]][ ]?|[ ]")
+_OR_NUMBER: Final = re.compile(r",?[ ](?:or|oder|ou|o)[ ](?:was it[ ])?\d{1,6}(?!\w)")
+_NUMBER_BEFORE_NAME = re.compile(r"[ ]?[\-–:,)\]][ ]?(?:(?:the )?name(?: is)?[ :]{1,2}|it's |this is )?|[ ]")
 _NUMBER_BEHIND_NAME = re.compile(r"(?:['’]s)?[ ]?(?:[(\[#–:,\-][ ]?){0,2}(?:(?:id|no|number|nr)[ .:#]{0,3})?")
 _NUMBER_ENDS = re.compile(r"[ ]?(?:[)\].,;?!]|$)")
 _INSTEAD: Final = frozenset(("about", "and", "switch", "now", "to")) | words_in_any("but")
@@ -116,6 +117,9 @@ def bare_numbers(
 def find_corrected_number(ids: Sequence[Contact], phones: Sequence[Contact], said: Said) -> Iterator[Evidence]:
     """ "customer 2001, sorry, 2042": a bare number in place of the id, or of the last digits of a phone number."""
     known = [*ids, *phones]
+    doubtful = next((item for item in known if _OR_NUMBER.match(said.low, item.end)), None)
+    if doubtful is not None:  # "937-555-0124 or 0125" cannot be told
+        yield Evidence(kind="date_of_birth", value="", start=doubtful.start, end=doubtful.end)
     at = said.last_no() if known else -1
     if at < 0 or not any(item.end <= at for item in known) or any(item.start >= at for item in known):
         return
@@ -138,9 +142,14 @@ def births(
     """Dates said to be a date of birth, else those that stand by themselves or beside what identifies a customer:
     "Edwina Hawthorne, 1980-04-12". `latest`: the last year in which a customer may be born."""
     born = [item for item in dates if item.born]
-    taken_back = said.last_correction()
+    taken_back = said.correction_behind(born[-1].end) if born and said.may_deny else -1
     if born and 0 <= born[-1].end <= taken_back:
-        born += [item for item in dates if item.start >= taken_back]  # "born 4 May, sorry, 3 May 1980"
+        said.correct_at(taken_back)
+        later = [item for item in dates if item.start >= taken_back]  # "born 4 May, sorry, 3 May 1980"
+        month = LETTERS.search(said.low, taken_back)
+        if not later and month is not None and (number := MONTHS.get(month[0])):
+            later = [FoundDate(f"--{number:02}", *month.span(), True)]  # "born in March, no, September"
+        born += later
     elif not born:
         ids = [(item.start, item.end) for item in found if item.kind == "customer_id"]
         dates = [item for item in dates if not any(a <= item.start < b for a, b in ids)]  # "customer 1984"
