@@ -9,6 +9,7 @@ announced          what the text before a number says of it
 contacts, ids      e-mail addresses and phone numbers, ids of customers
 unmarked           numbers, dates and words that nothing announces, beside what identifies
 said               what is negated or corrected
+places             where the customer is said to be
 references         choices, rejections and relatives that a message refers to
 fluency            hesitation and spelling, as speech recognition writes them
 extraction         all of that for one message, as evidence

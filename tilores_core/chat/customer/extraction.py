@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, lru_cache
@@ -17,6 +17,7 @@ from tilores_core.chat.customer.ids import find_ids
 from tilores_core.chat.customer.mentioned import name_evidence, says_parts, with_parts_joined, with_writers
 from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.numbers import number_language, with_figures
+from tilores_core.chat.customer.places import LIVES_IN, ONE, with_places
 from tilores_core.chat.customer.references import LONGEST_REPLY, REFERENCE_WORDS, beside, references
 from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.spans import NameSpan, may_begin_name
@@ -28,26 +29,14 @@ from tilores_core.chat.customer.unmarked import (
     beside_contacts,
     births,
     find_corrected_number,
-    towns,
-    with_other_towns,
 )
 from tilores_core.chat.customer.words import (
-    FEATURES,
-    FIRMS,
     LANGUAGES,
     NAMES_TOO,
-    OF,
-    THINGS,
-    Phrases,
     Vocabulary,
-    all_phrases,
-    alternation,
-    data_of,
-    is_unknown,
     keywords,
     language_of,
     vocabulary,
-    words_in_any,
 )
 from tilores_core.contracts import Evidence, Identifiers, Strength
 from tilores_core.identity import Locale, normalise_name
@@ -65,24 +54,12 @@ _SPELLED = re.compile(r"(?<![\w\-'’])(?:[^\W\d_]-){2,}[^\W\d_](?![\w\-])")
 _GENERATION = re.compile(r"(?<=[^\W\d_] )([js])(?:un|en)\.(?! ?\d)", re.IGNORECASE)  # "Karl Kaiser jun."
 _LETTER_BETWEEN = re.compile(r"-[^\W\d_]-")
 _YOUNGEST: Final = 12  # years, of somebody whose date of birth is said without saying so
-_PLACE_WORDS: Final = keywords(words_in_any("places"))
-_ONE: Final = keywords(data_of("en")["said"]["one"].split())
-_THE_ONE: Final = re.compile(rf"\b(?:the|that|this) (?:{alternation(_ONE)})\b")
-_BORN: Final = frozenset(word for phrase in all_phrases("born") for word in phrase.split())
-_LIVES_IN: Final = Phrases("lives_in")
-_LIVING: Final = re.compile(
-    rf"(?:(?<![^\W_])(?P<lives>{alternation(all_phrases('lives_in'))})|^in)[ ](?P<place>[^\W\d_]+)(?=[ .,;?!]|$)"
-)
-_DOES: Final = re.compile(r"(?:does|do|did|where|is|who|which|what|if|can|could)\b")
-_NO_PERSON: Final = FIRMS | FEATURES
-_PLACE_ENDS: Final = 3  # words of the longest place
 _REFERRING: Final = keywords(("this", "the", "that", "same"))
 _REFERRED: Final = keywords(("customer", "client", "caller", "person"))
 _ANY_REFERENCE: Final = REFERENCE_WORDS.union(
-    _ONE, _LIVES_IN.words, _REFERRED, *(vocabulary(language).pronouns for language in LANGUAGES)
+    ONE, LIVES_IN.words, _REFERRED, *(vocabulary(language).pronouns for language in LANGUAGES)
 )
 _CONTRACTED: Final = frozenset(["s", "t", "d", "ll", "m", "re", "ve", "e", "th", "st", "nd", "rd"])  # also "e-mail"
-_FROM: Final = (" from ", " in ", " aus ", " de ", " di ", " uit ")
 _WRITING: Final = frozenset(("speaking", "colleague", "agent"))
 _OWNER = re.compile(r"(?:(?:^|and|about|for|of|no,?)[ ]|^)([^\W\d_]+)['’]s", re.IGNORECASE)
 _CAPITAL = re.compile(r"[^\W\d_a-zß-ÿ][^\W\d_]*")
@@ -223,40 +200,11 @@ def _with_references(
     evidence: list[Evidence], words: Sequence[Word], names: Sequence[NameSpan], known: Vocabulary, said: Said
 ) -> list[Evidence]:
     """The evidence with places, and what the message refers to."""
-    keys = said.keywords
-    one = known.language == "en" and not _ONE.isdisjoint(keys)
-    placed = (words or one) and not _PLACE_WORDS.isdisjoint(keys)
-    if not words and placed and _THE_ONE.search(said.page.low):
-        words = split_words(said.page)  # "the one in York"
-    if said.low.startswith("in ") or not _LIVES_IN.words.isdisjoint(keys):
-        evidence += _lives_in(said)
-    places: list[Evidence] = []
-    if placed and words:
-        low = said.page.low  # "the carmen in tempe"
-        ends = {
-            n.end
-            for n in names
-            if not n.partial
-            or n.strength
-            or (n.person and low.startswith(_FROM, n.end))
-            or low[: n.start].endswith("the ")
-        }
-        ends |= {e.end for e in evidence if e.kind == "name" and not e.partial}
-        places += _places(words, ends, known, said) if one or ends else ()
-    if evidence:
-        places += towns(evidence, said.text)
-    if places:
-        places = [*with_other_towns(places, said)]
-        firms = {e.start for e in evidence if e.kind == "name" and e.value.rpartition(" ")[2].lower() in _NO_PERSON}
-        inside = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial and e.start not in firms]
-        places = [p for p in places if not any(start <= p.start < end for start, end in inside)]
-        taken = {place.start for place in places}
-        taken &= firms | {e.start for e in evidence if e.partial}
-        evidence = [e for e in evidence if e.kind != "name" or e.start not in taken]
-        evidence += places
+    evidence = with_places(evidence, words, names, known, said)
     evidence += references(said)
     if evidence:
         evidence += beside(said, [item for item in evidence if item.kind in KINDS])
+    keys = said.keywords
     if not known.pronouns.isdisjoint(keys) or not _REFERRED.isdisjoint(keys):
         evidence += _pronouns(said.low, keys, known)
     return evidence
@@ -292,54 +240,6 @@ def _distinct(found: Iterable[Evidence]) -> list[Evidence]:
 
 
 # --- the rest --------------------------------------------------------------------------------------------
-
-
-def _places(words: Sequence[Word], ends: Container[int], known: Vocabulary, said: Said) -> Iterator[Evidence]:
-    """ "Ann Lee from Leeds", "the one in York": where the customer is said to be. `ends`: of names."""
-    for i, word in enumerate(words[:-1]):
-        if word.low not in _PLACE_WORDS or (word.low in OF and known.language == "en"):
-            continue
-        behind = i
-        while behind and words[behind - 1].low in _PLACE_WORDS:
-            behind -= 1
-        before = words[behind - 1] if behind else None
-        if before is None or not (
-            (before.end in ends and words[behind].start - before.end <= 3)
-            or (
-                before.low in _ONE
-                and known.language == "en"
-                and behind > 1
-                and words[behind - 2].low in ("the", "that", "this")
-            )
-        ):
-            continue
-        place: list[Word] = []
-        for follower in words[i + 1 : i + 1 + _PLACE_ENDS]:
-            if place and not follower.joined:
-                break
-            if follower.low in known.common and not (follower.capital and follower.low not in known.never):
-                break
-            if place and place[0].capital and not follower.capital:
-                break
-            if follower.low in _BORN or follower.low in _PLACE_WORDS:
-                break
-            place.append(follower)
-        if len(place) > 1 and place[-1].low in FIRMS:
-            place.pop()  # "Tom Fern from Northgate Ltd"
-        if place and not any(part.low in THINGS and (part.low not in FEATURES or len(place) < 2) for part in place):
-            start, end = place[0].start, place[-1].end
-            yield Evidence(kind="place", value=" ".join(part.text for part in place), start=start, end=end)
-
-
-def _lives_in(said: Said) -> Iterator[Evidence]:
-    """ "She lives in Leeds", "the city is Leeds", "in Leeds", where no question begins the message."""
-    alone = said.low.startswith("in ") and len(said.plain) <= _PLACE_ENDS
-    if not alone and (not _LIVES_IN.may_be_in(said.keywords, said.plain) or _DOES.match(said.low)):
-        return
-    for match in _LIVING.finditer(said.low):
-        if (match["lives"] or alone) and is_unknown(match["place"]):
-            start, end = match.span("place")
-            yield Evidence(kind="place", value=said.text[start:end], start=start, end=end)
 
 
 def _pronouns(text: str, keys: frozenset[str], known: Vocabulary) -> list[Evidence]:

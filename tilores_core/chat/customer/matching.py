@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.extraction import Reading
+from tilores_core.chat.customer.places import with_other_towns
 from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.state import Candidates, Customers, State, combinations, kind_of, readings
-from tilores_core.chat.customer.unmarked import with_other_towns
 from tilores_core.chat.customer.words import OF
 from tilores_core.contracts import Customer, Evidence, Identifiers
 from tilores_core.identity import name_fits, normalise_name

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -20,7 +19,6 @@ from tilores_core.chat.customer.words import (
     LANGUAGES,
     LETTERS,
     Vocabulary,
-    alternation,
     is_unknown,
     vocabulary,
     words_in_any,
@@ -57,15 +55,6 @@ _AROUND_DATE: Final = (
 )
 _OR: Final = frozenset(("or", "oder", "ou", "o", "of"))
 MOST_DATES = 4
-_TOWN: Final = re.compile(r"(?:, ?| \()(?P<place>[^\W\d_]{3,}(?: [^\W\d_]+){0,2})(?=[?.!,;)\n]|$)")
-_TOWN_AT: Final = re.compile(
-    rf"\W*(?:(?:{alternation(words_in_any('places') | {'it', 'is'})})[ ,]+){{0,3}}"
-    r"(?:the )?(?P<place>[^\W\d_]{3,})(?: one)?(?=[?.!,;)\n]|$)"
-)
-_OR_TOWN: Final = re.compile(
-    r",?[ ](?:or|oder|ou|o|of)[ ](?:(?:was|is|it|maybe|perhaps|in|from|aus|en|de|di|da|uit)[ ])*"
-    r"(?P<place>[^\W\d_]{3,})"
-)
 _TO_CONTACT: Final = re.compile(
     r"(?:['’]s)?[ ,;:(\-–]{0,3}(?:(?:here|calling|calls?|called|phone|number|tel|cell|mobile|at|on|from|is|my|with|"
     r"e-?mail|mail|the|and|customer|client|id)[ ,.:]{1,2}){0,4}",
@@ -217,32 +206,3 @@ def beside_contacts(
             for item in contacts
         ):
             yield NameSpan(word.text, word.start, word.end, Strength.FAINT, partial=True)
-
-
-def towns(evidence: Iterable[Evidence], text: str) -> Iterator[Evidence]:
-    """ "Ann Lee, Leeds", "Ann Lee (Leeds)": an unknown word behind a whole name."""
-    for item in evidence:
-        match = _TOWN.match(text, item.end) if item.kind == "name" and not item.partial else None
-        if match is None:
-            continue
-        first, *more = match["place"].split()
-        if first[:1].isupper() != item.value[:1].isupper():
-            continue
-        if is_unknown(first.lower()) and first.lower() not in GIVEN_NAMES and (not more or match["place"].istitle()):
-            start, end = match.span("place")
-            yield Evidence(kind="place", value=match["place"], start=start, end=end)
-
-
-def with_other_towns(places: Iterable[Evidence], said: Said) -> Iterator[Evidence]:
-    """The places, and those said instead of one: "from York, no wait, Derby", "from York or Derby"."""
-    for place in places:
-        other = _OR_TOWN.match(said.low, place.end)
-        if other is not None and is_unknown(other["place"]):
-            place = replace(place, alternatives=(other["place"],))
-        yield place
-        at = said.correction_behind(place.end) if other is None and said.may_deny else -1
-        town = _TOWN_AT.match(said.low, at) if at >= place.end else None
-        if town is not None and is_unknown(town["place"]) and town["place"] not in GIVEN_NAMES:
-            said.correct_at(at)
-            start, end = town.span("place")
-            yield Evidence(kind="place", value=said.text[start:end], start=start, end=end)
