@@ -391,5 +391,8 @@ class _Names:
             alone=alone,
             person=is_given(run[0]),
             partial=len(counted) == 1,
-            alternatives=(*without_possessive(self.words, i, run, self.vocabulary), *with_prefix_joined(run)),
+            alternatives=(
+                *without_possessive(self.words, i, run, self.vocabulary),
+                *(with_prefix_joined(run) if len(run) > 2 else ()),
+            ),
         )

@@ -64,8 +64,7 @@ def with_places(
     places: list[Evidence] = []
     if placed and words:
         low = said.page.low  # "the carmen in tempe", "carmen from tempe"
-        ends = {n.end for n in names if not n.partial or n.strength or low.endswith("the ", 0, n.start)}
-        ends |= {n.end for n in names if n.person and low.startswith(_FROM, n.end)}
+        ends = {n.end for n in names if not n.partial or n.strength or _is_placed(n, low)}
         ends |= {e.end for e in evidence if e.kind == "name" and not e.partial}
         places += _places(words, ends, known, said) if one or ends else ()
     if evidence:
@@ -80,6 +79,10 @@ def with_places(
         evidence = [e for e in evidence if e.kind != "name" or e.start not in taken]
         evidence += places
     return evidence
+
+
+def _is_placed(name: NameSpan, low: str) -> bool:
+    return low.endswith("the ", 0, name.start) or (name.person and low.startswith(_FROM, name.end))
 
 
 def _places(words: Sequence[Word], ends: Container[int], known: Vocabulary, said: Said) -> Iterator[Evidence]:

@@ -20,6 +20,7 @@ from tilores_core.chat.customer.words import (
     LETTERS,
     Vocabulary,
     is_unknown,
+    keywords,
     vocabulary,
     words_in_any,
 )
@@ -54,6 +55,7 @@ _AROUND_DATE: Final = (
     words_in_any("choosing") | words_in_any("correction") | words_in_any("light") | MONTHS.keys() | {"it's"}
 )
 _OR: Final = frozenset(("or", "oder", "ou", "o", "of"))
+_DOUBTING: Final = keywords(_OR - {"o", "of"})
 MOST_DATES = 4
 _TO_CONTACT: Final = re.compile(
     r"(?:['’]s)?[ ,;:(\-–]{0,3}(?:(?:here|calling|calls?|called|phone|number|tel|cell|mobile|at|on|from|is|my|with|"
@@ -106,9 +108,10 @@ def bare_numbers(
 def find_corrected_number(ids: Sequence[Contact], phones: Sequence[Contact], said: Said) -> Iterator[Evidence]:
     """ "customer 2001, sorry, 2042": a bare number in place of the id, or of the last digits of a phone number."""
     known = [*ids, *phones]
-    doubtful = next((item for item in known if _OR_NUMBER.match(said.low, item.end)), None)
-    if doubtful is not None:  # "937-555-0124 or 0125" cannot be told
-        yield Evidence(kind="date_of_birth", value="", start=doubtful.start, end=doubtful.end)
+    if not _DOUBTING.isdisjoint(said.keywords):
+        for item in known:
+            if _OR_NUMBER.match(said.low, item.end):  # "937-555-0124 or 0125" cannot be told
+                yield Evidence(kind="date_of_birth", value="", start=item.start, end=item.end)
     at = said.last_no() if known else -1
     if at < 0 or not any(item.end <= at for item in known) or any(item.start >= at for item in known):
         return
