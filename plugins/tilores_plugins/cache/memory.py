@@ -27,7 +27,7 @@ TAG_OVERHEAD = 150
 """The same for each of its tags."""
 
 _LARGEST_SHARE = 8  # one entry may take an eighth of `max_bytes`, or it would evict too many others
-_SWEPT_AT_ONCE = 2  # each costs a look at memory that is not at hand
+_SWEPT_AT_ONCE = 2
 _SWEPT_PER_LOOK = 250
 
 
@@ -92,11 +92,11 @@ class MemoryTier:
         self._ttl = ttl_seconds
         self._clock = clock
         self._lock = threading.Lock()
-        # When this tier drops the entry, perhaps before it expires, and the entry; the least recently used first.
-        self._entries: OrderedDict[str, tuple[float, CacheEntry]] = OrderedDict()
+        # When this tier drops the entry, perhaps before it expires, the entry and its size; the least recently used
+        # first.
+        self._entries: OrderedDict[str, tuple[float, CacheEntry, int]] = OrderedDict()
         # A tag of one entry is kept as that entry's key: a set for each would take more room than the entry's key.
         self._tags: dict[str, str | set[str]] = {}
-        self._unswept: list[str] = []
         self._bytes = 0
         self._hits = 0
         self._misses = 0
@@ -110,7 +110,7 @@ class MemoryTier:
             if held is None:
                 self._misses += 1
                 return None
-            until, entry = held
+            until, entry, _ = held
             if until <= self._clock():
                 self._remove(key)
                 self._counts[_namespace(key)].expirations += 1
@@ -123,16 +123,15 @@ class MemoryTier:
     def put(self, key: str, entry: CacheEntry) -> None:
         with self._lock:
             now = self._clock()
-            if key in self._entries:
-                self._remove(key)
-            self._sweep(now)
+            self._remove(key)
+            self._sweep(now, _SWEPT_AT_ONCE)
             size = _size(key, entry)
             if entry.expires_at <= now or size * _LARGEST_SHARE > self._max_bytes:
                 return
             while len(self._entries) >= self._max_entries or self._bytes + size > self._max_bytes:
                 self._evict()
             until = entry.expires_at if entry.expires_at - now <= self._ttl else now + self._ttl
-            self._entries[key] = (until, entry)
+            self._entries[key] = (until, entry, size)
             self._add(key, 1, size)
             for tag in dict.fromkeys(entry.tags):
                 self._index(tag, key)
@@ -194,15 +193,14 @@ class MemoryTier:
         with self._lock:
             self._entries.clear()
             self._tags.clear()
-            self._unswept.clear()
             self._counts.clear()
             self._bytes = 0
 
     # --- inside; the lock is held ---
 
     def _evict(self) -> None:
-        key, (_, entry) = self._entries.popitem(last=False)
-        self._forget(key, entry)
+        key, (_, entry, size) = self._entries.popitem(last=False)
+        self._forget(key, entry, size)
         self._counts[_namespace(key)].evictions += 1
 
     def _remove(self, key: str, now: float = 0.0) -> int:
@@ -210,23 +208,22 @@ class MemoryTier:
         held = self._entries.pop(key, None)
         if held is None:
             return 0
-        until, entry = held
-        self._forget(key, entry)
+        until, entry, size = held
+        self._forget(key, entry, size)
         return int(until > now)
 
-    def _sweep(self, now: float, number: int = _SWEPT_AT_ONCE) -> None:
-        """Check a few entries with every store, so that expired ones leave although they are not asked for."""
-        if not self._unswept:
-            self._unswept = list(self._entries)
-        for key in self._unswept[-number:]:
-            held = self._entries.get(key)
-            if held is not None and held[0] <= now:
-                self._remove(key)
-                self._counts[_namespace(key)].expirations += 1
-        del self._unswept[-number:]
+    def _sweep(self, now: float, number: int) -> None:
+        """Drop the expired among the least recently used, so that they leave although they are not asked for: at
+        `ttl_seconds` after its last use all before an entry has expired too."""
+        for _ in range(number):
+            key = next(iter(self._entries), None)
+            if key is None or self._entries[key][0] > now:
+                return
+            self._remove(key)
+            self._counts[_namespace(key)].expirations += 1
 
-    def _forget(self, key: str, entry: CacheEntry) -> None:
-        self._add(key, -1, -_size(key, entry))
+    def _forget(self, key: str, entry: CacheEntry, size: int) -> None:
+        self._add(key, -1, -size)
         for tag in dict.fromkeys(entry.tags):
             keys = self._tags[tag]
             if isinstance(keys, str) or len(keys) == 1:
