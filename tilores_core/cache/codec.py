@@ -38,6 +38,11 @@ def encode(value: object) -> bytes:
     """
     data = orjson.dumps(value, option=_OPTIONS)
     refuse_inexact(value, tuples=False)
+    return mark_json(data)
+
+
+def mark_json(data: bytes) -> bytes:
+    """JSON that has exact types as bytes that `decode` reads."""
     if len(data) > COMPRESS_ABOVE:
         return _JSON_ZSTD + _compress(data)
     return _JSON + data

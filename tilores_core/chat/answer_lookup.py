@@ -126,6 +126,8 @@ class AnswerLookup:
 
     async def find_customer(self, context: TurnContext) -> CustomerMatch:
         """The customer, with the turn's purpose visible to the source, which may let live calls go first."""
+        if current_purpose.get() == context.turn.purpose:
+            return await self._customers.resolve(context)
         before = current_purpose.set(context.turn.purpose)
         try:
             return await self._customers.resolve(context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from tilores_core.chat.models import Models
@@ -17,6 +18,8 @@ from tilores_core.errors import ConfigError, UnknownModelError
 from tilores_core.llm.normalizer import Completion
 from tilores_core.resilience import Condition
 from tilores_core.settings import RoutingTable
+
+_MODELS_KEPT = 256  # callers may name models that are in no list
 
 
 class ModelNotes(Protocol):
@@ -43,6 +46,7 @@ class ModelRouter:
         self._seconds = deadline_seconds
         self._health = Health(routing)
         _check(routing, models)
+        self._chain_of = lru_cache(_MODELS_KEPT)(lambda *first: tuple(dict.fromkeys((*first, *models.fallbacks))))
         self._context = RoutingContext(models=models, policy=routing, health=self._health, limits=Limits(routing))
 
     async def ask(
@@ -71,15 +75,8 @@ class ModelRouter:
         the answer, when no other model could go on with it.
         """
         asked = asked_model or model
-        chain = tuple(dict.fromkeys((model, asked, *self._context.models.fallbacks)))
+        chain = self._chain_of(model, asked)
         delivery = self._delivery(emit, fallbacks=len(chain) > 1)
-
-        def note(attempt: Attempt) -> None:
-            attempts.append(attempt)
-            self._health.note(attempt)
-            if self._notes is not None:
-                self._notes.attempted(attempt, turn.purpose)
-
         route = FallbackChain(
             context=self._context,
             turn=turn,
@@ -89,7 +86,7 @@ class ModelRouter:
             budget=budget or self.budget(turn),
             delivery=delivery,
             began=time.perf_counter() if began is None else began,
-            note=note,
+            note=partial(self._note, attempts, turn.purpose),
             streamed=not (emit is None or type(delivery) is BufferedDelivery),
             request_for=request_for,
             spectrum=spectrum,
@@ -114,6 +111,12 @@ class ModelRouter:
     def report(self) -> Mapping[str, Mapping[str, Any]]:
         """What is known of each model that was asked, by its full name: the state of its breaker, and more."""
         return self._health.report()
+
+    def _note(self, attempts: list[Attempt], purpose: Purpose, attempt: Attempt) -> None:
+        attempts.append(attempt)
+        self._health.note(attempt)
+        if self._notes is not None:
+            self._notes.attempted(attempt, purpose)
 
     def _delivery(self, emit: Emit | None, *, fallbacks: bool) -> BufferedDelivery:
         if emit is None or self._policy.on_stream_failure == "buffer":

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tilores_core.cache.codec import decode, encode
+import orjson
+
+from tilores_core.cache.codec import decode, encode, mark_json
 from tilores_core.cache.tiered import Hit
 from tilores_core.contracts import (
     Answer,
@@ -95,20 +97,19 @@ def is_cacheable(turn: Turn, answer: Answer, *, asked_model: str) -> bool:
 
 
 def answer_to_bytes(answer: Answer) -> bytes:
-    return encode(
-        {
-            "text": answer.text,
-            "model": answer.model,
-            "usage": [answer.usage.input_tokens, answer.usage.output_tokens],
-            "prompt_version": answer.prompt_version,
-            "customer": [answer.customer.kind, answer.customer.customer_id],
-            "spectrum": answer.spectrum,
-            "finish_reason": answer.finish_reason,
-            "record_fingerprint": answer.record_fingerprint,
-            "schema_hash": answer.schema_hash,
-            "ungrounded": answer.ungrounded,
-        }
-    )
+    stored = {
+        "text": answer.text,
+        "model": answer.model,
+        "usage": [answer.usage.input_tokens, answer.usage.output_tokens],
+        "prompt_version": answer.prompt_version,
+        "customer": [answer.customer.kind, answer.customer.customer_id],
+        "spectrum": answer.spectrum,
+        "finish_reason": answer.finish_reason,
+        "record_fingerprint": answer.record_fingerprint,
+        "schema_hash": answer.schema_hash,
+        "ungrounded": answer.ungrounded,
+    }
+    return mark_json(orjson.dumps(stored))  # texts and whole numbers, by their types
 
 
 def answer_from_hit(hit: Hit, now: float) -> Answer:

@@ -8,7 +8,6 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -44,33 +43,40 @@ class ModelLabels:
         return found
 
 
+class _ModelCalls:
+    """The calls of one model; tokens and US dollars by purpose."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.input: Counter[str] = Counter()
+        self.output: Counter[str] = Counter()
+        self.cost: defaultdict[str, float] = defaultdict(float)
+        self.seconds = Histogram(MODEL_BOUNDS)
+        self.first = Histogram(MODEL_BOUNDS)
+        self.hedges = 0
+
+
 class ModelMeter:
     """Counts calls of models and which model answered; the chat engine calls it."""
 
     def __init__(self, labels: ModelLabels) -> None:
         self._labels = labels
         self._outcomes = {"ok"}
-        self._attempts: Counter[tuple[str, ...]] = Counter()
-        self._tokens: Counter[tuple[str, ...]] = Counter()
-        self._cost: defaultdict[tuple[str, ...], float] = defaultdict(float)
-        self._hedges: Counter[tuple[str, ...]] = Counter()
+        self._calls: defaultdict[tuple[str, str], _ModelCalls] = defaultdict(_ModelCalls)
         self._fallbacks: Counter[tuple[str, ...]] = Counter()
-        self._seconds: defaultdict[tuple[str, ...], Histogram] = defaultdict(partial(Histogram, MODEL_BOUNDS))
-        self._first: defaultdict[tuple[str, ...], Histogram] = defaultdict(partial(Histogram, MODEL_BOUNDS))
 
     def attempted(self, attempt: Attempt, purpose: Purpose) -> None:
         """A call is over."""
-        model = self._labels.of(attempt.model)
-        self._attempts[(*model, _bound(attempt.error or "ok", self._outcomes))] += 1
-        self._seconds[model].add(attempt.seconds)
+        calls, usage = self._calls[self._labels.of(attempt.model)], attempt.usage
+        calls.outcomes[_bound(attempt.error or "ok", self._outcomes)] += 1
+        calls.seconds.add(attempt.seconds)
         if attempt.first_token is not None:
-            self._first[model].add(attempt.first_token)
-        self._tokens[(*model, "input", purpose)] += attempt.usage.input_tokens
-        self._tokens[(*model, "output", purpose)] += attempt.usage.output_tokens
+            calls.first.add(attempt.first_token)
+        calls.input[purpose] += usage.input_tokens
+        calls.output[purpose] += usage.output_tokens
         if attempt.cost is not None:
-            self._cost[(*model, purpose)] += attempt.cost
-        if attempt.hedge:
-            self._hedges[model] += 1
+            calls.cost[purpose] += attempt.cost
+        calls.hedges += attempt.hedge
 
     def answered(self, asked: str, model: str) -> None:
         """Count that `model` answered a request for `asked`."""
@@ -78,15 +84,17 @@ class ModelMeter:
             self._fallbacks[":".join(self._labels.of(asked)), ":".join(self._labels.of(model))] += 1
 
     def samples(self) -> Iterator[Sample]:
-        yield from samples_of(catalogue.ATTEMPTS, self._attempts)
-        yield from samples_of(catalogue.TOKENS, self._tokens)
-        yield from samples_of(catalogue.COST, self._cost)
-        yield from samples_of(catalogue.HEDGES, self._hedges)
         yield from samples_of(catalogue.FALLBACKS, self._fallbacks)
-        for labels, seconds in self._seconds.items():
-            yield Sample(catalogue.ATTEMPT_SECONDS, labels, seconds.value)
-        for labels, first in self._first.items():
-            yield Sample(catalogue.MODEL_FIRST_TOKEN, labels, first.value)
+        for model, calls in self._calls.items():
+            yield from (Sample(catalogue.ATTEMPTS, (*model, how), number) for how, number in calls.outcomes.items())
+            for kind, tokens in (("input", calls.input), ("output", calls.output)):
+                yield from (Sample(catalogue.TOKENS, (*model, kind, why), number) for why, number in tokens.items())
+            yield from (Sample(catalogue.COST, (*model, why), dollars) for why, dollars in calls.cost.items())
+            yield Sample(catalogue.ATTEMPT_SECONDS, model, calls.seconds.value)
+            if any(calls.first.counts):
+                yield Sample(catalogue.MODEL_FIRST_TOKEN, model, calls.first.value)
+            if calls.hedges:
+                yield Sample(catalogue.HEDGES, model, calls.hedges)
 
     def breakers(self, routes: Mapping[str, Mapping[str, Any]]) -> Iterator[Sample]:
         """Samples of `ChatEngine.routes()`."""

@@ -16,8 +16,10 @@ class Priority:
     through callbacks.
     """
 
+    __slots__ = ("_callbacks", "purpose")
+
     def __init__(self, purpose: Purpose) -> None:
-        self.purpose = purpose
+        self.purpose: Purpose = purpose
         self._callbacks: dict[Callable[[], None], None] = {}
 
     @property

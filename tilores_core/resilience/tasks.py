@@ -38,7 +38,7 @@ def current_task() -> asyncio.Task[Any]:
 
 
 def call_about(loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], None]) -> Callbacks:
-    """Call `callback` after `seconds`, or up to a tenth of a second later (a hundredth, below one second), unless it
+    """Call `callback` after `seconds`, or up to a tenth of a second later (a fortieth, below one second), unless it
     is discarded from what this returns.
 
     For what each request sets and nearly none needs: all that is due at about one time shares one timer of the loop,
@@ -46,7 +46,7 @@ def call_about(loop: asyncio.AbstractEventLoop, seconds: float, callback: Callab
     """
     if _thread.loop is not loop:
         _thread.loop, _thread.timers = loop, {}
-    grain = 0.1 if seconds >= 1.0 else 0.01
+    grain = 0.1 if seconds >= 1.0 else 0.025
     when = (loop.time() + seconds) // grain * grain + grain
     timers = _thread.timers
     due = timers.get(when)

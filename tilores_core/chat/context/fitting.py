@@ -8,8 +8,7 @@ that fit, which nearly all do, are used as they were rendered once; others are s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -56,48 +55,28 @@ class TokenBudgets:
         self, turn: Turn, prompt: Prompt, text: str | None, tokens: int, spectrum: str
     ) -> Callable[[str], str]:
         """A model's system message, by its name. `text`: the records (of `tokens`), or None without a customer."""
-        return _Systems(self, turn, prompt, text, tokens, spectrum).message
+        return partial(self._system, turn, prompt, text, tokens, spectrum)
+
+    def _system(self, turn: Turn, prompt: Prompt, text: str | None, tokens: int, spectrum: str, model: str) -> str:
+        if text is not None and tokens > (room := self.free(model, turn, prompt)):
+            text = shorten(text, room, spectrum=spectrum, measure=estimate_tokens)
+        return system_message(prompt, text)
 
     def free(self, model: str, turn: Turn, prompt: Prompt) -> int:
-        """Tokens that prompt, conversation and answer leave for records."""
-        return self.room(model, turn, _Systems(self, turn, prompt, None, 0, "").taken)
-
-    def room(self, model: str, turn: Turn, taken: int) -> int:
-        """Tokens for records; at least 0. `taken`: what prompt and conversation need."""
+        """Tokens that prompt, conversation and answer leave for records; at least 0."""
         window = self.window(model)
         answer = _answer_tokens(turn.parameters, self._models.info(model), window)
-        return max(0, min(int(window * self._share), window - answer - taken))
+        return max(0, min(int(window * self._share), window - answer - _taken_tokens(turn, prompt)))
 
 
-@dataclass
-class _Systems:
-    """The system messages of one turn."""
-
-    budgets: TokenBudgets
-    turn: Turn
-    prompt: Prompt
-    text: str | None
-    tokens: int
-    spectrum: str
-
-    def message(self, model: str) -> str:
-        return system_message(self.prompt, None if self.text is None else self._fit(model, self.text))
-
-    def _fit(self, model: str, text: str) -> str:
-        room = self.budgets.room(model, self.turn, self.taken)
-        if self.tokens <= room:
-            return text
-        return shorten(text, room, spectrum=self.spectrum, measure=estimate_tokens)
-
-    @cached_property
-    def taken(self) -> int:
-        """What prompt, conversation and tools need."""
-        tools = self.turn.parameters.get("tools")
-        return (
-            estimate_tokens(self.prompt.template)
-            + sum(map(_message_tokens, self.turn.messages))
-            + (estimate_tokens(orjson.dumps(tools, default=str).decode()) if tools else 0)
-        )
+def _taken_tokens(turn: Turn, prompt: Prompt) -> int:
+    """What prompt, conversation and tools need."""
+    tools = turn.parameters.get("tools")
+    return (
+        estimate_tokens(prompt.template)
+        + sum(map(_message_tokens, turn.messages))
+        + (estimate_tokens(orjson.dumps(tools, default=str).decode()) if tools else 0)
+    )
 
 
 def _message_tokens(message: Message) -> int:

@@ -26,7 +26,7 @@ _NOT_THE_MODELS = frozenset(
 
 
 class Permit:
-    """Permission to make one call. Report the result with exactly one of `succeeded`, `failed` or `release`.
+    """Permission to make a call. Report the result with exactly one of `succeeded`, `failed` or `release`.
 
     Results of calls that started before the breaker opened are ignored, and failures of those that bypassed it.
     """
@@ -84,13 +84,14 @@ class ModelHealth:
         self._rest_until = 0.0
         self._times: deque[float] = deque(maxlen=_TIMES_KEPT)
         self.condition = Condition()
+        self._permit = Permit(self, self._breaker)
 
     def admit(self) -> Permit | None:
         """Permission to call it now; None while its breaker is open or it asked for a pause."""
         if self._rest_until > self._clock():
             return None
         if self._breaker.closed:
-            return Permit(self, self._breaker)
+            return self._permit
         return Permit(self, self._breaker, probe=True) if self._breaker.allow() else None
 
     def force_permit(self) -> Permit:
