@@ -70,7 +70,7 @@ class Models:
             for name, provider in self._providers.items()
             for info in provider.models()
         }
-        self._in_thought: LRUCache[str, int] = LRUCache(_MODELS_KEPT)  # by name, how many answers are held
+        self._in_thought: dict[str, int] = {}  # by name, how many answers are held
         self._bare: dict[str, list[str]] = {}
         for full in self._listed:
             self._bare.setdefault(full.partition(":")[2], []).append(full)
@@ -210,10 +210,10 @@ class Models:
     def learn(self, name: str, answer: Normalizer) -> None:
         """Remember whether a model's answers begin within a thought: the text of the next ones is held meanwhile."""
         hold = self._in_thought.get(name)
-        if answer.began_in_thought:
-            self._in_thought[name] = _HELD
-        elif hold != 0:
-            self._in_thought[name] = hold - 1 if hold else 0
+        if answer.began_in_thought or hold != 0:
+            self._in_thought[name] = _HELD if answer.began_in_thought else hold - 1 if hold else 0
+            if len(self._in_thought) > _MODELS_KEPT:
+                del self._in_thought[next(iter(self._in_thought))]
 
     async def chat_model(self, name: str, parameters: Mapping[str, Any]) -> BaseChatModel:
         """The LangChain model for a full name and parameters; made in a thread, as that may import an SDK."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct, field
 
 from tilores_core.chat.turn_context import KeyMemo
 from tilores_core.contracts import Message
@@ -18,9 +19,7 @@ _MOST = 512
 _LONGEST_BODY = 16 * 1024  # so that all together are at most 8 MiB
 
 
-# Not frozen: one is made for every request, cached ones too, and freezing would double what that costs.
-@dataclass(slots=True, kw_only=True)
-class ChatRequest:
+class ChatRequest(Struct, kw_only=True):
     """One question. Field meanings are those of `Turn`; `run_id` is a client's wish for LangServe's run id."""
 
     messages: tuple[Message, ...]

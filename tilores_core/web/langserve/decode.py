@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tilores_core.errors import InvalidRequestError
 from tilores_core.settings import ChatTable
@@ -43,8 +43,7 @@ _LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
 NO_FILTERS: Final = EventFilters()
 
 
-@dataclass(slots=True, kw_only=True)
-class RunRequest:
+class RunRequest(Struct, kw_only=True):
     """One run asked for. `input` is as it came, for the streams that send it back."""
 
     chat: ChatRequest

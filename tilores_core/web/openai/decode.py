@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from operator import attrgetter
 from typing import Any, Final
 
 import orjson
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
@@ -63,8 +62,7 @@ HEADERS: Final = (b"x-customer-id", b"x-session-id", b"cache-control", b"user-ag
 """The headers that a decoded request depends on, besides its body."""
 
 
-@dataclass(slots=True)
-class CompletionRequest:
+class CompletionRequest(Struct):
     """One completion request. `include_usage` is set only together with `stream`.
 
     `usage_on_finish`: the client stops reading at the finish chunk, so that chunk must carry the usage too. Not
