@@ -181,6 +181,37 @@ def test_a_second_signal_ends_all_workers(start_gated: StartGated) -> None:
     assert [pid for pid in workers_of(server) if alive(pid)] == []
 
 
+HANGS = """
+import os, signal, sys, threading
+from multiprocessing import current_process, parent_process
+from tilores_core.settings import ChatTable
+from tilores_core.web.server import run
+
+def make():
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        os.kill((parent_process() or current_process()).pid, signal.SIGTERM)
+        await receive()
+        threading.Event().wait()
+    return app
+
+if __name__ == "__main__":
+    app = "hangs:make" if sys.argv[1] == "several" else make()
+    table = ChatTable(shutdown_seconds=0.01)
+    run(app, host="127.0.0.1", port=0, workers=1, table=table, closing_seconds=0.1)
+"""
+
+
+@pytest.mark.parametrize("processes", ["one", "several"])
+def test_an_end_that_hangs_is_cut_off(tmp_path: Path, processes: str) -> None:
+    (tmp_path / "hangs.py").write_text(HANGS)
+    environment = clean_environment(PYTHONPATH=str(tmp_path))
+    done = run([tmp_path / "hangs.py", processes], cwd=tmp_path, env=environment)
+    assert done.returncode == 1, done
+    assert (done.stdout + done.stderr).count("serve.end_overdue") == 1, done
+
+
 # --- what cannot begin --------------------------------------------------------------------------------------
 
 

@@ -34,7 +34,6 @@ log = structlog.get_logger(part="serve")
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 _COMPANION_SECONDS = 12.0
 _CLOSING_SECONDS = 20.0
-"""The longest that parts may take to close when the last request has ended."""
 _LEAVE_SECONDS = 3.0
 _FORCED_SECONDS = 6.0
 """The same when the server is ended at once."""
@@ -210,8 +209,12 @@ class _Server(uvicorn.Server):
 
 def _end_overdue() -> None:
     """A thread that hangs, such as one that reads a disk which is gone, would keep the process for ever."""
-    log.error("serve.end_overdue", fix="find what hung: see the last lines of this log")
+    _log_overdue()
     os._exit(1)
+
+
+def _log_overdue() -> None:
+    log.error("serve.end_overdue", fix="find what hung: see the last lines of this log")
 
 
 class _Workers(Multiprocess):
@@ -221,7 +224,7 @@ class _Workers(Multiprocess):
         self, config: uvicorn.Config, sockets: list[socket.socket], companion: Companion | None, seconds: float
     ) -> None:
         super().__init__(config, sockets=sockets)
-        self.forced = False
+        self.forced = self.overdue = False
         self._seconds = seconds
         self._companion = companion
 
@@ -239,7 +242,11 @@ class _Workers(Multiprocess):
         until = time.monotonic() + self._seconds
         while any(worker.process.is_alive() for worker in self.processes):
             again = not set(_ENDINGS).isdisjoint(self.signal_queue)
-            if time.monotonic() > until or (again and self.forced):
+            late = time.monotonic() > until
+            if late and not self.overdue:
+                _log_overdue()
+                self.overdue = True
+            if late or (again and self.forced):
                 for worker in self.processes:
                     worker.kill()
             elif again:
@@ -253,7 +260,7 @@ class _Workers(Multiprocess):
 
     @property
     def failed(self) -> bool:
-        return any(worker.exitcode == STARTUP_FAILURE for worker in self.processes)
+        return self.overdue or any(worker.exitcode == STARTUP_FAILURE for worker in self.processes)
 
 
 @contextlib.contextmanager
@@ -277,10 +284,13 @@ def run(
     workers: int,
     table: ChatTable,
     companion: Companion | None = None,
+    closing_seconds: float = _CLOSING_SECONDS,
 ) -> None:
     """Serve until a signal. `app` is an application, or for several web processes "module:factory".
 
-    Raises `SystemExit` with code 1 when it could not start. Access lines are ours, so uvicorn's are off.
+    `closing_seconds`: the longest that parts may take to close when the last request has ended.
+
+    Raises `SystemExit` with code 1 when it could not start, or had to be ended as something hung. Access lines are ours, so uvicorn's are off.
     """
     config = uvicorn.Config(
         app,
@@ -299,7 +309,7 @@ def run(
         workers=workers,
         factory=isinstance(app, str),
     )
-    seconds = table.drain_seconds + table.shutdown_seconds + _CLOSING_SECONDS
+    seconds = table.drain_seconds + table.shutdown_seconds + closing_seconds
     if isinstance(app, str):
         parent = _Workers(config, [config.bind_socket()], companion, seconds)
         with _closing(companion, lambda: parent.forced):
