@@ -204,6 +204,17 @@ def test_a_tier_that_is_switched_off_is_a_warning(tilores: Command) -> None:
     assert "tilores plugins enable redis" in found(rows, "cache tier redis", "warning")["fix"]
 
 
+def test_an_alert_channel_that_is_off_is_a_warning(tilores: Command) -> None:
+    tilores.config(MEMORY + 'alerts = ["log", "slack"]\n')
+    rows = findings(tilores, 0)
+    assert "SLACK_WEBHOOK_URL" in found(rows, "alert channel slack", "warning")["fix"]
+    found(rows, "alert channel log", "ok")
+    tilores.config(MEMORY + 'alerts = ["slak"]\n')
+    rows = findings(tilores, 1)
+    assert bad(rows) == ["plugins"]
+    assert "there is no alert channel 'slak'; did you mean 'slack'?" in found(rows, "plugins", "problem")["detail"]
+
+
 def test_no_cache_at_all_is_a_warning(tilores: Command) -> None:
     tilores.config("[use]\ncache = []\n")
     assert "nothing is remembered" in found(findings(tilores, 0), "cache", "warning")["detail"]

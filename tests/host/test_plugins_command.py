@@ -263,7 +263,7 @@ def test_check_of_everything(site: Site, here: Path) -> None:
     (here / "plugins.toml").write_text(USE.replace('"alpha"', '"alhpa"') + ON + "size = 3")
     result = run("check")
     assert result.exit_code == 1
-    assert "use.cache[0]: there is no cache 'alhpa'; did you mean 'alpha'?" in result.stderr
+    assert "use.cache[0]: there is no cache tier 'alhpa'; did you mean 'alpha'?" in result.stderr
     assert "plugins.alpha.size: unknown key" in result.stderr
     report = json.loads(run("check", "--json").stdout)
     assert set(report) == {"plugins", "problems", "warnings"}

@@ -389,3 +389,7 @@ async def test_placeholder_numbers_identify_no_customer(opened: Make) -> None:
     source = opened(table("id,name,phone", "1,Nora Finch,000-000-0000", "2,Omar Reed,0000000000"))
     assert await ids(source, phone="0000000000") == []
     assert any("2 phone numbers could not be read" in warning for warning in (await source.report()).warnings)
+
+
+async def test_a_file_of_a_header_alone_says_so(opened: Make) -> None:
+    assert "the file has none yet" in (await opened("id,name\n").report()).warnings[-1]

@@ -138,7 +138,7 @@ def _twice(lines: list[str]) -> list[str]:
         (_torn, "line 4: the line is cut off"),
         (_a_row_gone, "rows are missing"),
         (_another_format, "line 1: this is not an exported state"),
-        (_another_revision, "line 1: it has revision 9999"),
+        (_another_revision, r"line 1: it has revision 9999(?s:.*)the version that wrote it$"),
         (_no_json, "line 3: not JSON"),
         (_no_table, "line 2: not a row of a table"),
         (_no_column, "line 2: not a row of a table"),

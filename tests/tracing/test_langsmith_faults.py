@@ -234,7 +234,7 @@ async def test_the_doctor_says_whether_it_is_on(tmp_path: Path, key: str) -> Non
     loaded = LoadedConfig(config=validate_config(config, path), path=path, packaged=False)
     variables = {"LANGSMITH_API_KEY": key} if key else {}
     host = PluginHost.start(loaded, variables=variables, data_dir=tmp_path, discovered=found)
-    (finding,) = [finding async for finding in doctor_checks.tracers(host, 10.0)]
+    (finding,) = [finding async for finding in doctor_checks.outlets(host, 10.0)]
     await host.aclose()
     assert (finding.part, finding.state) == ("tracer langsmith", "ok")
     assert finding.detail == "ready" if key else "disabled" in finding.detail

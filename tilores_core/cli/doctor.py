@@ -142,7 +142,7 @@ def _look(options: Options, report: _Report) -> None:
 
 
 async def _parts(host: PluginHost, report: _Report) -> None:
-    for look in (checks.source, checks.cache, checks.model, checks.tracers):
+    for look in (checks.source, checks.cache, checks.model, checks.outlets):
         with report.part(look.__name__):
             async for finding in look(host, report.seconds):
                 report.add(finding)

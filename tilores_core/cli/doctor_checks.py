@@ -14,13 +14,13 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
 from tilores_core.cache.readiness import tier_answers
 from tilores_core.contracts import CacheEntry, CacheTier, SourceReport, SupportsPeek, SupportsReport
 from tilores_core.errors import PluginError, TiloresError
-from tilores_core.host.roles import CACHE, LLM, SOURCE, TRACERS, Role
+from tilores_core.host.roles import ALERTS, CACHE, LLM, SOURCE, TRACERS, Role
 from tilores_core.settings.data_folder import create_data_folder, key_file
 
 if TYPE_CHECKING:
@@ -332,24 +332,26 @@ async def _ask(models: Models, name: str, seconds: float) -> Finding:
     return ok("model", f"{name}{simulated}: answered in {_milliseconds(started)} ms")
 
 
-async def tracers(host: PluginHost, _: float) -> Findings:
-    """Can each be built? Nothing is sent. One that is off is not a fault: the default names one that needs a key."""
-    for name in host.config.use.tracers:
-        part = f"tracer {name}"
-        reason = host.disabled_roles.get(f"tracers/{name}")
-        if reason is None and name in host.names(TRACERS):
-            try:
-                host.build(TRACERS, name)
-            except PluginError as error:
-                if host.is_required(error.plugin):
-                    yield problem_of(part, error)
-                    continue
-                reason = str(error)
-        if reason is not None:
-            off = warning(part, f"disabled: {reason}", f"remove '{name}' from [use] tracers, or correct its settings")
-            yield replace(off, state="ok")
-        elif name in host.names(TRACERS):
-            yield ok(part, "ready")
+async def outlets(host: PluginHost, _: float) -> Findings:
+    """Can each tracer and each alert channel be built? Nothing is sent. A tracer that is off is not a fault: the
+    default names one that needs a key."""
+    for role, title, off in ((TRACERS, "tracer", "ok"), (ALERTS, "alert channel", "warning")):
+        for name in getattr(host.config.use, role.name):
+            if f"{role.name}/{name}" in host.disabled_roles or name in host.names(role):
+                yield _outlet(host, role, name, f"{title} {name}", cast(State, off))
+
+
+def _outlet(host: PluginHost, role: Role[Any], name: str, part: str, off: State) -> Finding:
+    reason = host.disabled_roles.get(f"{role.name}/{name}")
+    if reason is None:
+        try:
+            host.build(role, name)
+        except PluginError as error:
+            if host.is_required(error.plugin):
+                return problem_of(part, error)
+            reason = str(error)
+    fix = f"remove '{name}' from [use] {role.name}, or correct its settings"
+    return ok(part, "ready") if reason is None else replace(warning(part, f"disabled: {reason}", fix), state=off)
 
 
 def _plugin(host: PluginHost, role: Role[Any], name: str) -> str:

@@ -13,6 +13,8 @@ from tilores_core.host.roles import Registration, RoleName
 from tilores_core.settings import LoadedConfig, UseTable
 from tilores_core.settings.nearest import suggest
 
+_ONE_OF = {"cache": "cache tier", "llm": "model provider", "tracers": "tracer", "alerts": "alert channel"}
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -111,10 +113,10 @@ class UseCheck:
             return self._not_active(selection, candidates), any(plugin.required for plugin in candidates)
         if not selection.name:
             return None, False  # reported as malformed
-        names = self._names(selection.role)
+        kind = _ONE_OF.get(selection.role, selection.role)
         return self._error(
             selection.key,
-            f"there is no {selection.role} '{selection.name}'; {suggest(selection.name, names)}",
+            f"there is no {kind} '{selection.name}'; {suggest(selection.name, self._names(selection.role))}",
             "correct the name, or install the plugin that provides it (tilores plugins list)",
         ), False
 

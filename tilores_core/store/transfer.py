@@ -165,10 +165,12 @@ def _check_header(path: Path, header: dict[str, Any]) -> None:
     if header.get("format") != FORMAT:
         raise _wrong(path, 1, "this is not an exported state")
     if (header.get("version"), header.get("revision")) != (VERSION, HEAD):
+        newer = str(header.get("revision")) > HEAD
         raise StoreError(
             f"{path}, line 1: it has revision {header.get('revision')}, and this version of tilores-core reads "
             f"{HEAD}",
-            fix="import it with the version that wrote it, then start this one, which migrates",
+            fix="import it with the version that wrote it"
+            + ("" if newer else ", then start this one, which migrates"),
         )
 
 

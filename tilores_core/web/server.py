@@ -290,7 +290,8 @@ def run(
 
     `closing_seconds`: the longest that parts may take to close when the last request has ended.
 
-    Raises `SystemExit` with code 1 when it could not start, or had to be ended as something hung. Access lines are ours, so uvicorn's are off.
+    Raises `SystemExit` with code 1 when it could not start, or had to be ended as something hung. Access lines are
+    ours, so uvicorn's are off.
     """
     config = uvicorn.Config(
         app,

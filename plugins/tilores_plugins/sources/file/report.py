@@ -41,7 +41,8 @@ def describe(
             "raise max_records_per_customer in [plugins.file], or check that id_column names a customer"
         )
     if not customers:
-        warnings.append("no row is served, so no customer can be found: correct the rows above, or set the columns")
+        fix = "correct the rows above, or set the columns" if problems.count else "the file has none yet"
+        warnings.append(f"no row is served, so no customer can be found: {fix}")
     return SourceReport(
         customers=customers,
         records=len(index),
