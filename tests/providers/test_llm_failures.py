@@ -106,6 +106,7 @@ CASES: list[tuple[int, Any, type[Exception]]] = [
     *((status, None, ProviderUnavailableError) for status in (423, 460, 494)),
     (400, openai(code="html_page"), ProviderError),
     (412, openai("suspended, possibly due to reaching the monthly spending limit"), ProviderQuotaError),
+    (400, openai("You have reached your specified API usage limits."), ProviderQuotaError),
     (400, openai("Budget has been exceeded!", type="budget_exceeded"), ProviderQuotaError),
     (400, {"code": "invalid argument", "error": "Incorrect API key provided: x***."}, ProviderAuthError),
     *((400, body, ProviderUnavailableError) for body in (

@@ -81,6 +81,17 @@ ANTHROPIC: dict[str, tuple[bytes, Any]] = {
         ),
         OK,
     ),
+    "input of a call, and once more": (claude(used(1, input={"a": 1}), reason="tool_use"), CALL),
+    "edits of the context": (
+        without(b":", claude(said(OK))).replace(
+            b'"usage": {"output', b'"context_management": {"applied_edits": []}, "usage": {"output'
+        ),
+        OK,
+    ),
+    "indices with a gap": (
+        without(b":", claude(said("It is "), said("forty."))).replace(b'"index": 1', b'"index": 3'),
+        OK,
+    ),
     "no lines with the type": (without(b"event", claude(said("It is "), said("forty."))), OK),
     "no lines with the type, an error": (
         without(b"event", claude(said("It is "), stop=False)) + b'data: {"type":"error","error":{"type":"x"}}\n\n',

@@ -99,7 +99,7 @@ _SLOWER: Final = re.compile(r"please (wait|slow down|try again) (before|in|later
 _QUOTA: Final = re.compile(
     # Not "exceeded your current quota": Google says that of a limit per minute too.
     r"credit balance is too low|insufficient (balance|credits?|funds)|have any credits|balance is insufficient"
-    r"|spending limit|budget has been exceeded|exceeded your monthly",
+    r"|spending limit|your specified API usage limits|budget has been exceeded|exceeded your monthly",
     re.IGNORECASE,
 )
 _BAD_KEY: Final = re.compile(

@@ -30,8 +30,11 @@ class CallSoFar:
     def add(self, arguments: str) -> None:
         if self.arguments in _NO_ARGUMENTS and arguments.lstrip()[:1] == "{":
             self.arguments = ""  # some begin with an empty object
-        if self.arguments[:1] == "{" and arguments.startswith(self.arguments):
-            arguments = arguments[len(self.arguments) :]  # all of it so far once more, as some repeat it
+        if self.arguments[:1] == "{" and arguments[:1] == "{":  # all of it so far once more, as some repeat it
+            if arguments.startswith(self.arguments):
+                arguments = arguments[len(self.arguments) :]
+            elif is_whole(arguments) and is_whole(self.arguments):
+                arguments = arguments if json.loads(arguments) != json.loads(self.arguments) else ""
         self.arguments += arguments
 
     def take(self, *, final: bool = False) -> str:

@@ -104,6 +104,8 @@ class Claude(ChatAnthropic):
     ) -> tuple[AIMessageChunk | None, Any]:
         if event.type == "message_start" and event.message.usage is None:  # as some servers of the protocol send it
             event.message.usage = Usage(input_tokens=0, output_tokens=0)
+        if isinstance(getattr(event, "context_management", None), dict):  # LangChain knows it as an object alone
+            event.context_management = None
         if event.type == "content_block_delta" and self.says_twice:
             _drop_what_began(kwargs["block_start_event"], event.delta)
         chunk, block = super()._make_message_chunk_from_anthropic_event(event, **kwargs)
