@@ -7,7 +7,9 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from tilores_core.chat.routing.joint import CannotJoinError, Joint
+from tilores_core.chat.routing.delivery import WordDelivery
+from tilores_core.chat.routing.joint import CannotJoinError, Joint, is_first_word, open_sentence
+from tilores_core.contracts import Delta
 
 
 def joined(said: str, *pieces: str) -> str:
@@ -100,10 +102,62 @@ def test_answer_cut_behind_any_word_is_whole_again(cut: int, way: str) -> None:
         ("It is due in May. She may ", "in May. She can pay.", "It is due in May. She may – She can pay."),
         ("It is due. She may ", "It is due when she pays.", "It is due. She may – It is due when she pays."),
         ("You can pay by phone. ", "You can pay by card.", "You can pay by phone. You can pay by card."),
+        # It says that it goes on.
+        ("It is due on ", "…May 5.", "It is due on May 5."),
+        ("It is due on ", "... on May 5.", "It is due on May 5."),
+        ("It is due on ", "…\nIt is due on May 5.", "It is due on May 5."),
+        # It ends as the sentence before.
+        ("She can pay by card. He can pay ", "by card. Fine.", "She can pay by card. He can pay by card. Fine."),
+        ("40ドルです。ご存じ", "です。では。", "40ドルです。ご存じです。では。"),
+        ("알고 있습니다. 결제할 수 ", "있습니다. 네.", "알고 있습니다. 결제할 수 있습니다. 네."),
+        # It ends the open sentence, or goes on with the words that it begins with.
+        ("Good news 🎉", "! Her score is 742.", "Good news 🎉! Her score is 742."),
+        ("It is due, and ", "it is forty.", "It is due, and it is forty."),
+        ("| City |\n| ", "| Bath |", "| City |\n| Bath |"),
+        ("| City |\n", "| Bath |", "| City |\n| Bath |"),
+        ('2. Choose "Pay".\n', '2. Choose "Pay".\n3. Go.', '2. Choose "Pay".\n3. Go.'),
     ],
 )
 def test_continuations(said: str, more: str, whole: str) -> None:
     assert joined(said, more) == by_characters(said, more) == whole
+
+
+KINDS = {
+    "amounts": "Her balance is $1,234.50, of which $34.50 is due since 2026-05-01. Her limit is 5,000 EUR (net).",
+    "list": "What is open:\n\n- Invoice 1001: $40.00, due on 1 May\n- Invoice 1002: paid\n\nShe may pay by card.",
+    "steps": 'Do this:\n1. Open the page.\n2. Choose "Payments".\n3. Enter 40 dollars.\n\nThen she is done.',
+    "table": "| Invoice | Due |\n|---|---|\n| 1001 | 1 May |\n| 1002 | 3 June |\n\nTwo are open.",
+    "json": '{"balance": 40, "overdue": true, "invoices": [{"id": 1001, "amount": 40.0}, {"id": 1002}]}',
+    "French": "Le solde d'Edwina est de 40 €. Il est dû depuis le 1er mai, ce qu'elle sait. Rien d'autre.",
+    "German": "Ihr Kontostand beträgt 1.234,50 €. Er ist seit dem 1. Mai fällig, weil wir geschrieben haben.",
+    "Chinese": "她的余额是四十美元。自五月一日起到期，她知道这一点，因为我们四月给她写过信。没有其他未付款项。",
+    "Korean": "그녀의 잔액은 40달러입니다. 5월 1일부터 연체되었으며, 편지를 보냈기 때문에 알고 있습니다.",
+    "quotes": "She said: \"I will pay,\" and Dr. Smith agreed. 'Fine,' he wrote. It's her choice, isn't it?",
+    "repeats": "It is due. It is due on 1 May. It is due on 1 May 2026, and it is forty dollars. It is forty.",
+    "emojis": "Good news 🎉! Her balance is 0 👍🏽. Nothing is due 😊 until June.",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_text_of_any_kind_is_whole_again_behind_any_word(kind: str) -> None:
+    text, heard = KINDS[kind], list[str]()
+    for cut in [match.end() for match in re.finditer(r"[一-鿿]|\S+\s*", text)][:-1]:
+        delivery = WordDelivery(lambda delta: heard.append(delta.text), longest=200)
+        delivery.begin("first", "fresh")
+        delivery.add(Delta(text=text[:cut]))
+        said = delivery.text
+        if not said or is_first_word(said):
+            continue  # then the answer is begun once more
+        sentence = text[open_sentence(said) :]
+        for more in (text[len(said) :], f"…{text[len(said) :].lstrip()}", sentence, text, f"\n\n{text}"):
+            for size in (1, 5, len(text) + 2):
+                heard[:] = [said]
+                delivery.text = said
+                delivery.begin("second", "continued")
+                for at in range(0, len(more), size):
+                    delivery.add(Delta(text=more[at : at + size]))
+                delivery.finish()
+                assert "".join(heard) == text, (said, more)
 
 
 @pytest.mark.parametrize(

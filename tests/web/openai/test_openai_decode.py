@@ -436,6 +436,7 @@ def test_tools_in_the_form_of_anthropic() -> None:
         {"type": "custom", **named, **told},
         {"function": function},
         {"type": "function", "function": {**named, **told}},
+        {**told, "name": function["name"], "inputSchema": function["parameters"]},
     ]
     for tool in forms:
         assert decode(tools=[tool]).chat.parameters == {"tools": [TOOL]}

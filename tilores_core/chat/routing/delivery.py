@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from tilores_core.chat.routing.joint import CannotJoinError, Joint, is_first_word, open_sentence, restart
+from tilores_core.chat.routing.joint import WIDE, CannotJoinError, Joint, is_first_word, open_sentence, restart
 from tilores_core.chat.routing.sentences import Sentences
 from tilores_core.contracts import Delta
 
@@ -22,7 +22,7 @@ Start = Literal["fresh", "continued", "again"]
 _WORD = re.compile(r"\w+")
 _TELLING = 3  # words: "Yes." may well be said twice
 # A word up to the white space behind it; a script without spaces (and an emoji) is released as it comes.
-_RELEASED = re.compile(r"[^\s\u2e80-\U0010ffff]*+(?:(?P<end>\s+|[\u2e80-\U0010ffff]+)|$)")
+_RELEASED = re.compile(rf"[^\s{WIDE}]*+(?:(?P<end>\s+|[{WIDE}]+)|$)")
 # "1 " may become "1 234" or "1 million", and an amount must not be heard by halves.
 _AMOUNT = re.compile(r"[^\w\s]*(?:\d(?:[\d.,'’]*\d)?|[$€£¥#+-])")
 _LONGEST_HELD = 40  # characters: digits read out one by one have no end

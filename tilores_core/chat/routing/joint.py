@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+WIDE: Final = r"\u2e80-\uabff\ud7b0-\U0010ffff"
+"""Characters of scripts without spaces, and emojis, as a class of a pattern has them; Korean has spaces."""
 # Of a script without spaces each character counts as a word.
-_WORD: Final = re.compile(r"(?=\w)[\u2e80-\U0010ffff]|[^\W\u2e80-\U0010ffff]+(?:['’][^\W\u2e80-\U0010ffff]+)*")
+_WORD: Final = re.compile(rf"(?=\w)[{WIDE}]|[^\W{WIDE}]+(?:['’][^\W{WIDE}]+)*")
 _OWNER: Final = re.compile(r"['’]s$")
 _BEGUN_AGAIN: Final = 2  # words with which a sentence that was cut off begins again
+_BEGUN_WIDE: Final = 4  # the same in a script without spaces
 _RETOLD: Final = 5  # words with which an answer begins again
 _RETOLD_WIDE: Final = 12  # the same in a script without spaces
 _TAKEN_UP: Final = 2  # words of the open sentence in one that begins with a capital: it says the same again
@@ -21,11 +24,15 @@ _LONGEST_OPEN: Final = 200  # characters of it that are waited for
 _SENTENCE: Final = re.compile(r"[.!?…。！？｡]+[\"'”’»)\]]*(?:\s+|$)|\n+|[。！？｡]+[」』”’）)】]*")
 _END: Final = re.compile(r"\W*?[.!?…。！？｡\n]|\W*$")
 _ENDED: Final = re.compile(r"\W*?[.!?…。！？｡\n]\W*")
+_LEAD: Final = re.compile(r"\s*(?:(?P<dots>…|\.\.+)\s*|\.?)")
 _CLOSING: Final = ".,;:!?…)]}%»”’\"'、。，；：！？"
 _MARKS: Final = ".,;:!?…、。，；：！？"
 _WIDE: Final = "、。，；：！？｡」』）】”"
-_FIRST_WIDE: Final = "\u2e80"  # scripts without spaces begin here
-_LAST_UNSPACED: Final = "\u9fff"  # Korean, behind it, has some
+_IS_WIDE: Final = re.compile(f"[{WIDE}]")
+_LAST_UNSPACED: Final = re.compile(r"[\u2e80-\u9fff]\Z")
+# What opens something, or begins a line of a list or a table.
+_OPENING: Final = re.compile(r"[^\s\w.,;:!?…)\]}%»”’、。，；：！？]+[^\S\n]*\Z")
+_STOPS: Final = re.compile("[.!?…。！？｡]")
 _RESTART: Final = "– "
 # Words with a capital letter that begin a sentence, and seldom stand in one.
 _BEGINNING: Final = re.compile(
@@ -61,11 +68,19 @@ class Joint:
         self._said = said
         words = list(_WORD.finditer(said))
         self._words = [match.group().casefold() for match in words]
-        opened = open_sentence(said)
-        self._is_open = bool(said[opened:].strip())
-        self._open_word = next((at for at, match in enumerate(words) if match.start() >= opened), -1)
+        self._starts = [match.start() for match in words]
+        self._end = words[-1].end() if words else 0
+        ends = [0, *(match.end() for match in _SENTENCE.finditer(said))]
+        self._is_open = bool(said[ends[-1] :].strip())
+        begins = {end: next((at for at, match in enumerate(words) if match.start() >= end), -1) for end in ends}
+        self._begins = set(begins.values())  # the words with which sentences begin
+        self._open_word = begins[ends[-1]]
+        self._begins_lower = self._open_word >= 0 and words[self._open_word].group()[0].islower()
+        opening = _OPENING.search(said)
+        self._opening = opening.group().rstrip() if opening else ""
         self._held = ""
-        self._done = not words
+        self._done = not (words or self._opening)
+        self._leads = not self._done  # dots may come, by which some say that they go on
         self._only = said.strip() if is_first_word(said) else ""
 
     @property
@@ -78,11 +93,21 @@ class Joint:
         if self._done:
             return text
         self._held += text
+        if self._leads:
+            led = _LEAD.match(self._held)
+            assert led is not None
+            if led.end() == len(self._held) and not final:
+                return ""
+            self._leads, self._held = False, self._held[led.end() if led["dots"] else 0 :]
         found = self._follow(final=final)
         if found is None:
             return ""
         self._done, held, self._held = True, self._held, ""
         at, restarts = found
+        rest = held.lstrip()
+        if self._opening and not at and rest.startswith(self._opening):
+            rest = rest[len(self._opening) :]
+            return rest.lstrip() if self._said[-1:].isspace() else rest
         if restarts:
             return restart(self._said, held[at:])
         return held[at:] if self._only and at else self._space(held[at:])
@@ -91,13 +116,15 @@ class Joint:
         """Where in the held text the new begins, and whether the open sentence begins again; None: not known yet."""
         held, words = self._held, self._words
         found = list(_WORD.finditer(held))
-        if found and not final and found[-1].end() == len(held):
+        if found and not final and held[found[-1].end() :] in ("", "'", "’"):
             found.pop()  # the word may go on
         if self._only and found:
             first = found[0].group()
             if first.casefold().startswith(self._only.casefold()):
                 return found[0].start() + len(self._only), False
             return 0, not first[0].islower()
+        if not words:
+            return (0, False) if found or final else None
         candidates = list(range(len(words)))  # where in `said` the new words may stand already
         overlap, retold, begun, ended = 0, 0, 0, 0
         for number, match in enumerate(found, 1):
@@ -118,17 +145,28 @@ class Joint:
             return None
         if overlap and at is not None and self._is_repetition(found[overlap - 1].end(), at, overlap, first):
             return at, False
-        whole = ended > 1 or (ended and self._open_word == ended)  # not "No." behind "flat no. is"
-        if self._is_open and whole and (mark := _ENDED.match(held, found[ended - 1].end())):
-            return mark.end(), True  # it repeats the sentences before, and the open one comes otherwise
-        most = _RETOLD if first[:1] < _FIRST_WIDE else _RETOLD_WIDE
+        if self._is_open and ended and (mark := _ENDED.match(held, found[ended - 1].end())):
+            # The last sentences once more, and the open one otherwise: not "No." behind "flat no. is", nor an open
+            # sentence that ends as the one before did.
+            if self._open_word - ended in self._begins and (ended > 1 or self._open_word == ended):
+                return mark.end(), True
+            following = next((match for match in found if match.start() >= mark.end()), None)
+            if ended > 1 and following is None and not final:
+                return None
+            if ended > 1 and following and following.group().casefold() == words[self._open_word]:
+                return mark.end(), True
+        wide = _IS_WIDE.match(first) is not None
+        most = _RETOLD_WIDE if wide else _RETOLD
         if retold >= most and not (self._is_open and self._open_word == 0):
             raise CannotJoinError
-        if not self._is_open or begun >= _BEGUN_AGAIN or _BEGINNING.fullmatch(first):
+        if found and _STOPS.search(held, 0, found[0].start()):
+            return 0, False  # it ends the open sentence first
+        again = begun >= (_BEGUN_WIDE if wide else _BEGUN_AGAIN) and first[0].islower() <= self._begins_lower
+        if not self._is_open or again or _BEGINNING.fullmatch(first):
             return 0, self._is_open
         if not first[:1].isupper():
             return 0, False
-        end = _SENTENCE.search(held)
+        end = _SENTENCE.search(held, found[0].end())
         if end is None and not final and len(held) < _LONGEST_OPEN:
             return None  # a name that goes on, or a sentence of its own: what it says tells
         return 0, self._takes_up(held[: end.end() if end else len(held)])
@@ -148,24 +186,25 @@ class Joint:
 
     def _behind_marks(self, end: int, *, final: bool) -> int | None:
         """Where the held text goes on behind words that end at `end` and the marks that were said behind them."""
-        said = list(_WORD.finditer(self._said))[-1].end()
-        marks, rest = self._said[said:].strip(), self._held[end:].lstrip()
-        if not marks or not self._is_open:
+        marks, rest = self._said[self._end :].split(), self._held[end:]
+        if not marks:
             return end
-        if rest.startswith(marks):
-            return len(self._held) - len(rest) + len(marks)
-        return None if marks.startswith(rest) and not final else end
+        if found := re.match("".join(rf"\s*{re.escape(mark)}" for mark in "".join(marks)), rest):
+            return end + found.end()
+        return None if "".join(marks).startswith("".join(rest.split())) and not final else end
 
     def _is_repetition(self, end: int, at: int, words: int, first: str) -> bool:
         """Are the first `words` of the held text, which end at `end`, the last ones that were said? `at`: where it
-        goes on, behind the marks that were said behind them."""
+        goes on, behind the marks that were said behind them. The same marks before them tell as much."""
         if not self._is_open:  # a sentence that only begins alike is another one
             return _END.match(self._held, end) is not None
         # A digit may well follow the same digit; and with a capital a sentence begins.
         begins = _BEGINNING.fullmatch(first) and not self._said.rstrip().endswith(first)
-        if first[:1] >= _FIRST_WIDE:
-            return words > 1
-        return words > 1 or at > end or not (begins or first.isdigit())
+        if _IS_WIDE.match(first):
+            return words > 1 or words == len(self._words) - self._open_word
+        before = self._held.partition(first)[0].strip()
+        marked = before and self._said[: self._starts[-words]].rstrip().endswith(before)
+        return bool(words > 1 or at > end or marked) or not (begins or first.isdigit())
 
     def _space(self, text: str) -> str:
         """The rest with just the white space and marks that it needs behind what was said."""
@@ -178,7 +217,7 @@ class Joint:
         if not rest or said[-1:].isspace():
             return rest
         glued = rest[0] in _CLOSING or said[-1:] in _WIDE or said[-1:] in "([{«“-–—/'’"
-        unspaced = _FIRST_WIDE <= said[-1] <= _LAST_UNSPACED and text[:1] == rest[:1]
+        unspaced = _LAST_UNSPACED.search(said) is not None and text[:1] == rest[:1]
         if glued or unspaced or (text[:1] == rest[:1] and _in_one_word(said, rest)):
             return rest
         return f" {rest}"
@@ -186,7 +225,7 @@ class Joint:
 
 def is_first_word(said: str) -> bool:
     """Is it one word, perhaps not all of it? Then an answer begins as well as it goes on."""
-    return said.strip().isalpha() and not said[-1:].isspace() and max(said) < _FIRST_WIDE
+    return said.strip().isalpha() and not said[-1:].isspace() and not _IS_WIDE.search(said)
 
 
 def open_sentence(said: str) -> int:
@@ -202,4 +241,4 @@ def restart(said: str, text: str) -> str:
 
 def _in_one_word(said: str, rest: str) -> bool:
     """Was it cut within a word? Only a script without spaces, or a very long word, is."""
-    return said[-1] >= _FIRST_WIDE and rest[0] >= _FIRST_WIDE
+    return bool(_IS_WIDE.match(said[-1]) and _IS_WIDE.match(rest[0]))

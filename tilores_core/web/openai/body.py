@@ -147,13 +147,14 @@ class MessageBody(Struct):
 
 
 class FunctionTool(Struct):
-    """`input_schema`: what Anthropic and MCP call `parameters`."""
+    """`input_schema` and `inputSchema`: what Anthropic and MCP call `parameters`."""
 
     name: ShortText
     description: str | None = None
     parameters: Raw = field(default_factory=NULL.copy)
     strict: bool | None = None
     input_schema: Raw = field(default_factory=NULL.copy)
+    inputSchema: Raw = field(default_factory=NULL.copy)
 
 
 class Tool(Struct):
@@ -167,6 +168,7 @@ class Tool(Struct):
     parameters: Raw = field(default_factory=NULL.copy)
     strict: bool | None = None
     input_schema: Raw = field(default_factory=NULL.copy)
+    inputSchema: Raw = field(default_factory=NULL.copy)
 
 
 class NamedFunction(Struct):

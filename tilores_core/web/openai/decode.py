@@ -240,7 +240,7 @@ def _function_tool(function: FunctionTool | Tool, name: str, at: str) -> dict[st
     kept: dict[str, Any] = {"name": name}
     if function.description is not None:
         kept["description"] = function.description
-    key = "parameters" if function.input_schema == NULL else "input_schema"
+    key = next((key for key in ("input_schema", "inputSchema") if getattr(function, key) != NULL), "parameters")
     if (schema := open_json(getattr(function, key), f"{at}.{key}")) is not None:
         if not isinstance(schema, dict):
             raise invalid(f"{at}.{key}", "must be an object")
