@@ -29,11 +29,12 @@ from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import CustomerMatch
 from tilores_core.chat.generator import AnswerGenerator
 from tilores_core.chat.grounding.guard import Guard
-from tilores_core.chat.model_router import ModelNotes, ModelRouter
+from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.reporter import OutcomeReporter
 from tilores_core.chat.routing.budget import deadline_exceeded
 from tilores_core.chat.routing.delivery import Emit
+from tilores_core.chat.routing.fallback_chain import ModelNotes
 from tilores_core.chat.routing.filler import with_filler
 from tilores_core.chat.routing.health import Holds
 from tilores_core.chat.stored import answer_from_hit, pieces_of

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from functools import lru_cache
+from typing import Any
 
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import BufferedDelivery, DirectDelivery, Emit, WordDelivery
-from tilores_core.chat.routing.fallback_chain import FallbackChain, RequestForModel, RoutingContext
+from tilores_core.chat.routing.fallback_chain import FallbackChain, ModelNotes, RequestForModel, RoutingContext
 from tilores_core.chat.routing.health import Health, Holds
 from tilores_core.chat.routing.limits import Limits
-from tilores_core.contracts import Attempt, Purpose, Turn
+from tilores_core.contracts import Attempt, Turn
 from tilores_core.errors import ConfigError, UnknownModelError
 from tilores_core.llm.normalizer import Completion
 from tilores_core.resilience import Condition
 from tilores_core.settings import RoutingTable
 
 _MODELS_KEPT = 256  # callers may name models that are in no list
-
-
-class ModelNotes(Protocol):
-    """Counts calls of models. Called in the path of a turn: it must not wait."""
-
-    def attempted(self, attempt: Attempt, purpose: Purpose) -> None:
-        """A call has ended."""
-
-    def answered(self, asked: str, model: str) -> None:
-        """Note that `model` has answered a turn that asked for `asked`; full names."""
 
 
 class ModelRouter:
@@ -42,14 +32,15 @@ class ModelRouter:
         self, models: Models, routing: RoutingTable, *, deadline_seconds: float, notes: ModelNotes | None = None
     ) -> None:
         self._policy = routing
-        self._notes = notes
         self._seconds = deadline_seconds
         self._health = Health(routing)
         _check(routing, models)
         self._chain_of = lru_cache(_MODELS_KEPT)(lambda *first: tuple(dict.fromkeys((*first, *models.fallbacks))))
-        self._context = RoutingContext(models=models, policy=routing, health=self._health, limits=Limits(routing))
+        self._context = RoutingContext(
+            models=models, policy=routing, health=self._health, limits=Limits(routing), notes=notes
+        )
 
-    async def ask(
+    def ask(
         self,
         turn: Turn,
         model: str,
@@ -62,7 +53,7 @@ class ModelRouter:
         budget: Budget | None = None,
         asked_model: str = "",
         spectrum: str = "",
-    ) -> tuple[str, Completion]:
+    ) -> Coroutine[Any, Any, tuple[str, Completion]]:
         """The model that answered and what it said; pieces go to `emit` when there is one.
 
         `system`: the system message for a model, by its full name. `attempts` gets a note of each call; `began`: the
@@ -77,7 +68,7 @@ class ModelRouter:
         asked = asked_model or model
         chain = self._chain_of(model, asked)
         delivery = self._delivery(emit, fallbacks=len(chain) > 1)
-        route = FallbackChain(
+        return FallbackChain(
             context=self._context,
             turn=turn,
             system=system,
@@ -86,15 +77,11 @@ class ModelRouter:
             budget=budget or self.budget(turn),
             delivery=delivery,
             began=time.perf_counter() if began is None else began,
-            note=partial(self._note, attempts, turn.purpose),
+            attempts=attempts,
             streamed=not (emit is None or type(delivery) is BufferedDelivery),
             request_for=request_for,
             spectrum=spectrum,
-        )
-        name, said = await route.run()
-        if self._notes is not None:
-            self._notes.answered(model, name)
-        return name, said
+        ).run()
 
     def budget(self, turn: Turn) -> Budget:
         """The time a turn has."""
@@ -111,12 +98,6 @@ class ModelRouter:
     def report(self) -> Mapping[str, Mapping[str, Any]]:
         """What is known of each model that was asked, by its full name: the state of its breaker, and more."""
         return self._health.report()
-
-    def _note(self, attempts: list[Attempt], purpose: Purpose, attempt: Attempt) -> None:
-        attempts.append(attempt)
-        self._health.note(attempt)
-        if self._notes is not None:
-            self._notes.attempted(attempt, purpose)
 
     def _delivery(self, emit: Emit | None, *, fallbacks: bool) -> BufferedDelivery:
         if emit is None or self._policy.on_stream_failure == "buffer":

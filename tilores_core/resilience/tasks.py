@@ -28,7 +28,8 @@ def current_task() -> asyncio.Task[Any]:
 
     Raises `RuntimeError` where no task runs.
     """
-    task = None if _thread.loop is None else asyncio.current_task(_thread.loop)
+    loop = _thread.loop
+    task = None if loop is None else asyncio.current_task(loop)
     if task is None:
         task = asyncio.current_task()
         if task is None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 from msgspec import Struct, field
@@ -21,7 +22,7 @@ from tilores_core.chat.routing.joint import CannotJoinError, is_first_word
 from tilores_core.chat.routing.limits import Limits, ProviderLimit
 from tilores_core.chat.routing.model_call import FailedAttemptError, ModelCall, OnDelta
 from tilores_core.chat.routing.verdict import judge
-from tilores_core.contracts import Attempt, Delta, Message, ModelInfo, Turn
+from tilores_core.contracts import Attempt, Delta, Message, ModelInfo, Purpose, Turn
 from tilores_core.errors import (
     InvalidRequestError,
     OverloadedError,
@@ -44,14 +45,25 @@ CONTINUE = (
 )
 
 
+class ModelNotes(Protocol):
+    """Counts calls of models. Called in the path of a turn: it must not wait."""
+
+    def attempted(self, attempt: Attempt, purpose: Purpose) -> None:
+        """A call has ended."""
+
+    def answered(self, asked: str, model: str) -> None:
+        """Note that `model` has answered a turn that asked for `asked`; full names."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingContext:
-    """What all turns share: the models, what is known of them, and how many calls their providers take."""
+    """What all turns share: the models, what is known of them, how many calls their providers take, who counts."""
 
     models: Models
     policy: RoutingTable
     health: Health
     limits: Limits
+    notes: ModelNotes | None
 
 
 RequestForModel = Callable[[str], tuple[Turn, Sequence[Message]]]
@@ -60,8 +72,8 @@ RequestForModel = Callable[[str], tuple[Turn, Sequence[Message]]]
 
 class FallbackChain(Struct, kw_only=True):
     """One turn's way. `chain`: full names in turn; `asked`: the one that the turn asks for; `spectrum`: its own, or
-    ""; `system`: such a name
-    -> its message; `request_for`: how else it is asked; `began` and `note`: those of `ModelCall`."""
+    ""; `system`: such a name -> its message; `request_for`: how else it is asked; `began`: that of `ModelCall`;
+    `attempts` gets a note of each call."""
 
     context: RoutingContext
     turn: Turn
@@ -71,7 +83,7 @@ class FallbackChain(Struct, kw_only=True):
     budget: Budget
     delivery: BufferedDelivery
     began: float
-    note: Callable[[Attempt], None]
+    attempts: list[Attempt]
     streamed: bool
     request_for: RequestForModel | None
     spectrum: str
@@ -124,25 +136,29 @@ class FallbackChain(Struct, kw_only=True):
 
     async def _ask(self, name: str, permit: Permit, *, last: bool, once: bool = False) -> Completion | None:
         """Ask one model, more than once where that may help. None: try another. Raises what no other would mend."""
-        start = self._start(name)
-        for tries in range(1, self.context.policy.attempts + 1):
+        start, policy = self._start(name), self.context.policy
+        for tries in range(1, policy.attempts + 1):
             try:
-                return await self._call(name, permit, start, last=last)
+                call = self._prepare(name, permit, start, last=last)
+                limit = self.context.limits.of(self.context.models.upstream(name))
+                if not limit.try_enter(live=self.budget.priority.live):
+                    await self._enter(limit, call)
+                self.delivery.begin(name, start)
+                late = self.context.health.of(name).first_token_p95() if policy.hedge and start == "fresh" else None
+                if late is None or late >= call.first:
+                    self._count(limit.upstream)
+                    said = await call.run(limit, self.delivery.add)
+                else:
+                    said = await self._run_hedged(call, limit, late)
+                self.delivery.finish()
+                if self.context.notes is not None:
+                    self.context.notes.answered(self.chain[0], name)
+                return replace(said, text=self.delivery.text) if start != "fresh" else said
             except CannotJoinError:
                 log.warning("model.cannot_continue", model=self.context.models.display_name(name))
                 return None  # the next one may
             except FailedAttemptError as failed:
-                shown, error = self.context.models.display_name(name), type(failed.error).__name__
-                fix = None  # what the operator has to do
-                if failed.verdict.elsewhere and isinstance(
-                    failed.error, ProviderAuthError | ProviderQuotaError | UnknownModelError
-                ):
-                    fix = failed.error.fix
-                if isinstance(failed.error, RequestError) and fix is None:  # the caller's
-                    log.info("model.call_failed", model=shown, error=error, begun=failed.begun)
-                else:
-                    extra = {"fix": fix} if fix else {}
-                    log.warning("model.call_failed", model=shown, error=error, begun=failed.begun, **extra)
+                self._log_failure(name, failed)
                 if start == "continued" and isinstance(failed.error, RequestError):
                     pause: float | None = 0.0  # it takes no half answer: ask it anew
                     start = "again"
@@ -159,6 +175,19 @@ class FallbackChain(Struct, kw_only=True):
                 return None
             permit = again
         return None
+
+    def _log_failure(self, name: str, failed: FailedAttemptError) -> None:
+        shown, error = self.context.models.display_name(name), type(failed.error).__name__
+        fix = None  # what the operator has to do
+        if failed.verdict.elsewhere and isinstance(
+            failed.error, ProviderAuthError | ProviderQuotaError | UnknownModelError
+        ):
+            fix = failed.error.fix
+        if isinstance(failed.error, RequestError) and fix is None:  # the caller's
+            log.info("model.call_failed", model=shown, error=error, begun=failed.begun)
+        else:
+            extra = {"fix": fix} if fix else {}
+            log.warning("model.call_failed", model=shown, error=error, begun=failed.begun, **extra)
 
     def _start(self, name: str) -> Start:
         if not self.delivery.spoken:
@@ -202,13 +231,13 @@ class FallbackChain(Struct, kw_only=True):
 
     # --- one call ----------------------------------------------------------------------------------------
 
-    async def _call(self, name: str, permit: Permit, start: Start, *, last: bool) -> Completion:
+    def _prepare(self, name: str, permit: Permit, start: Start, *, last: bool) -> ModelCall:
         turn, more = (self.turn, ()) if self.request_for is None else self.request_for(name)
         info = self.context.models.info(name)
         messages = self._messages(name, info, permit, start, more)
         policy = self.context.policy
         first, whole = self.budget.patience(policy.first_token_seconds, last=last)
-        call = ModelCall(
+        return ModelCall(
             models=self.context.models,
             model=name,
             turn=turn,
@@ -223,21 +252,14 @@ class FallbackChain(Struct, kw_only=True):
             whole=whole,
             budget=self.budget,
             began=self.began,
-            note=self.note,
+            note=self._note_attempt,
         )
-        upstream = self.context.models.upstream(name)
-        limit = self.context.limits.of(upstream)
-        if not limit.try_enter(live=self.budget.priority.live):
-            await self._enter(limit, call)
-        self.delivery.begin(name, start)
-        late = self.context.health.of(name).first_token_p95() if policy.hedge and start == "fresh" else None
-        if late is None or late >= first:
-            self._count(upstream)
-            said = await call.run(limit, self.delivery.add)
-        else:
-            said = await self._call_hedged(call, limit, upstream, late)
-        self.delivery.finish()
-        return replace(said, text=self.delivery.text) if start != "fresh" else said
+
+    def _note_attempt(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+        self.context.health.note(attempt)
+        if self.context.notes is not None:
+            self.context.notes.attempted(attempt, self.turn.purpose)
 
     def _messages(
         self, name: str, info: ModelInfo | None, permit: Permit, start: Start, more: Sequence[Message]
@@ -265,7 +287,7 @@ class FallbackChain(Struct, kw_only=True):
                 raise FailedAttemptError(error, verdict, begun=False) from None
             raise
 
-    async def _call_hedged(self, call: ModelCall, limit: ProviderLimit, upstream: str, late: float) -> Completion:
+    async def _run_hedged(self, call: ModelCall, limit: ProviderLimit, late: float) -> Completion:
         async def run(claim: Claim, second: bool) -> Completion:
             mine = call
             if second:
@@ -277,7 +299,7 @@ class FallbackChain(Struct, kw_only=True):
                     permit.release()
                     raise asyncio.CancelledError
                 mine = replace(call, permit=permit, hedge=True)
-            self._count(upstream)
+            self._count(limit.upstream)
             said = await mine.run(limit, _claiming(claim, self.delivery.add))
             if not claim():
                 raise asyncio.CancelledError

@@ -40,8 +40,8 @@ class ProviderLimit:
     Background work gets three quarters of the places, so that a caller finds one free sooner.
     """
 
-    def __init__(self, provider: str, *, limit: int, max_waiting: int) -> None:
-        self._provider = provider
+    def __init__(self, upstream: str, *, limit: int, max_waiting: int) -> None:
+        self.upstream = upstream
         self._limit = limit
         self._behind = background_share(limit)
         self._max_waiting = max_waiting
@@ -110,6 +110,6 @@ class ProviderLimit:
 
     def _full(self) -> OverloadedError:
         return OverloadedError(
-            f"too many calls of {self._provider!r} at once",
+            f"too many calls of {self.upstream!r} at once",
             fix="try again in a second, or raise [routing] max_concurrent",
         )

@@ -63,7 +63,7 @@ class Link(asyncio.Protocol):
         connection._writer = connection._reader = None
         self._writer = writer  # kept: asyncio closes the transport of a writer that is collected
         self._transport = writer.transport
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._timeout = timeout
         self._replies = hiredis.Reader(notEnoughData=_MORE)
         self._waiting: deque[_Request] = deque()
@@ -77,10 +77,10 @@ class Link(asyncio.Protocol):
             raise CacheError("the connection to Redis was lost")
         if len(self._waiting) >= MAX_WAITING or self._transport.get_write_buffer_size() > MAX_UNSENT:
             raise CacheError("too many requests wait for Redis")
-        deadline = self._loop.time() + self._timeout
+        deadline = self.loop.time() + self._timeout
         self._waiting.append(_Request(count, deadline, receive))
         if self._watch is None:
-            self._watch = self._loop.call_at(deadline, self._check)
+            self._watch = self.loop.call_at(deadline, self._check)
         self._transport.write(request)
 
     def close(self) -> None:
@@ -121,8 +121,8 @@ class Link(asyncio.Protocol):
         if not self._waiting:
             return
         first = self._waiting[0].deadline
-        if first > self._loop.time():
-            self._watch = self._loop.call_at(first, self._check)
+        if first > self.loop.time():
+            self._watch = self.loop.call_at(first, self._check)
         else:
             self._drop(timed_out())
 

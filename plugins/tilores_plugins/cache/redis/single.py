@@ -146,11 +146,11 @@ class SingleServer:
         link = self._reads.link
         if link is None or link.closed:
             link = await self._ready(self._reads)
-        reader: Replies = asyncio.get_running_loop().create_future()
+        reader: Replies = link.loop.create_future()
         gathering = self._gathering
         if gathering is None:
             gathering = self._gathering = _Gathering()
-            asyncio.get_running_loop().call_soon(self._flush)
+            link.loop.call_soon(self._flush)
         gathering.add(keys, reader)
         return await reader
 
@@ -158,7 +158,7 @@ class SingleServer:
         link = self._writes.link
         if link is None or link.closed:
             link = await self._ready(self._writes)
-        future: Replies = asyncio.get_running_loop().create_future()
+        future: Replies = link.loop.create_future()
 
         def receive(replies: list[Any] | None, error: CacheError | None) -> None:
             if future.done():
