@@ -315,6 +315,23 @@ async def test_retry_after_is_waited_for_also_over_a_restart(tmp_path: Path) -> 
         assert it.said() == ["raised", "raised"]
 
 
+async def test_a_clock_that_is_put_back_holds_no_message_up(tmp_path: Path) -> None:
+    async with alerting(tmp_path, "one", "late", max_per_minute=1, repeat_minutes=15) as it:
+        late = it.channels["late"]
+        late.error = AlertChannelError("slow down", retry_after=300.0)
+        it.queue.raise_alert(alert("CRITICAL"))
+        await it.step()
+        late.error = None
+        await it.step(-3600.0)
+        assert (it.said("late"), it.said()) == (["raised"], ["raised", "escalated"])
+        it.queue.raise_alert(alert("CRITICAL", 1, kind="other"))
+        await it.step(60.0)
+        assert it.said()[2:] == ["raised"]
+        it.queue.raise_alert(alert("CRITICAL", 2, kind="third"))
+        await it.step(3600.0)  # and forward again
+        assert "raised" in it.said()[3]
+
+
 async def test_dead_channel_does_not_hold_up_another(tmp_path: Path) -> None:
     async with alerting(tmp_path, "dead", "alive") as it:
         it.channels["dead"].error = RuntimeError("a secret")

@@ -95,6 +95,20 @@ async def test_an_entry_made_earlier_lives_from_then(build: Build, clock: Clock)
     assert cache.get_from_memory(B) is None
 
 
+async def test_a_clock_that_was_put_back_lengthens_no_life(build: Build, clock: Clock, store: SharedStore) -> None:
+    cache = build(memory(clock), SharedTier(store))
+    await cache.set("answers:q", b"value", ttl=60)
+    clock.advance(-50)
+    assert cache.get_from_memory("answers:q") is not None
+    clock.advance(-3600)
+    assert cache.get_from_memory("answers:q") is None
+    assert await cache.get("answers:q") is None
+    await cache.set("answers:q", b"new", ttl=60)
+    assert (await cache.get("answers:q") or pytest.fail("gone")).value == b"new"
+    clock.advance(3600)
+    assert await cache.get("answers:q") is None
+
+
 async def test_without_a_tier_in_the_process_nothing_is_peeked(build: Build, store: SharedStore) -> None:
     cache = build(SharedTier(store))
     await cache.set(A, b"value", ttl=60)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tilores_core.store.alerts import Silence, StoredAlert
 
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_CLOCK_MS: Final = 60_000
+"""By so much the clocks of two machines may differ."""
 _WORTH_AN_END_MS: Final = 60_000
 """An alert that was over before anything was sent of it is reported, as resolved, when it lasted this long."""
 
@@ -34,6 +36,11 @@ def is_under_maintenance(window: MaintenanceTable, alert: Alert, now: float) -> 
         if begins <= local < ends:
             return True
     return False
+
+
+def _has_passed(since_ms: int | None, pause_ms: float, now_ms: int) -> bool:
+    """Whether the pause is over. One that began in the future did so before the clock was put back: it is."""
+    return since_ms is None or not -_CLOCK_MS <= now_ms - since_ms < pause_ms
 
 
 def _matches(route: RouteTable, alert: Alert) -> bool:
@@ -110,7 +117,7 @@ class AlertPolicy:
         if not is_noticed or stored.state == "acknowledged":
             return None
         pause, times = self.escalation(severity)
-        if stored.escalation < times and now_ms >= (stored.escalated_ms or 0) + pause:
+        if stored.escalation < times and _has_passed(stored.escalated_ms, pause, now_ms):
             level = stored.escalation + 1
             return DeliveryPlan(alert=stored, reason="escalated", channels=channels, escalation=level, due_ms=now_ms)
         if stored.raised > stored.noticed_raised and self._may_repeat(stored, now_ms):
@@ -120,7 +127,7 @@ class AlertPolicy:
         return None
 
     def _may_repeat(self, stored: StoredAlert, now_ms: int) -> bool:
-        return stored.noticed_ms is None or now_ms >= stored.noticed_ms + self._table.repeat_minutes * 60_000
+        return _has_passed(stored.noticed_ms, self._table.repeat_minutes * 60_000, now_ms)
 
     def _has_risen(self, stored: StoredAlert) -> bool:
         if stored.noticed_severity is None or stored.state == "acknowledged":

@@ -87,9 +87,9 @@ class ChannelSender:
             if blocked:
                 return idle
             waiting = await self.store.deliveries.ready(self.name, self._now_ms() + _FAR_MS, _MOST_TOGETHER)
-            ready = [delivery for delivery in waiting if delivery.due_ms <= self._now_ms()]
+            ready = [delivery for delivery in waiting if not self._wait_for(delivery.due_ms)]
             if not ready:
-                return min([idle, *((delivery.due_ms - self._now_ms()) / 1000 for delivery in waiting)])
+                return min([idle, *(self._wait_for(delivery.due_ms) for delivery in waiting)])
             if not (allowed := self._count_allowed()):
                 return self._until_allowed()
             await self._claim(ready, allowed)
@@ -112,9 +112,9 @@ class ChannelSender:
             if message in self._unnoted:  # it was sent, and the store could not be told
                 await self._note_sent(message)
                 continue
-            wait = (deliveries[0].next_ms - self._now_ms()) / 1000
+            wait = self._wait_for(deliveries[0].next_ms)
             refused = (deliveries[0].error or "").startswith(_REFUSED)
-            if wait <= 0:
+            if not wait:
                 if not self._count_allowed():
                     return True, self._until_allowed()
                 outcome = await self._send(message, deliveries)
@@ -191,13 +191,19 @@ class ChannelSender:
     def _count_allowed(self) -> int:
         """How many messages may be sent now."""
         assert self._sent is not None
-        while self._sent and self._sent[0] <= self._now_ms() - _MINUTE_MS:
+        now = self._now_ms()
+        while self._sent and not now - _MINUTE_MS < self._sent[0] <= now:  # later: the clock was put back
             self._sent.popleft()
         return max(0, self.table.max_per_minute - len(self._sent))
 
     def _until_allowed(self) -> float:
         assert self._sent
         return max(0.0, (self._sent[0] + _MINUTE_MS - self._now_ms()) / 1000)
+
+    def _wait_for(self, at_ms: int) -> float:
+        """Seconds until then; 0 for a time so far away that it was noted before the clock was put back."""
+        wait = max(0.0, (at_ms - self._now_ms()) / 1000)
+        return wait if wait <= _LONGEST_RETRY_AFTER else 0.0
 
     def _now_ms(self) -> int:
         return round(self.clock() * 1000)

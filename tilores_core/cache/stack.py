@@ -18,6 +18,8 @@ from tilores_core.cache.values import Hit, compact, hit_of, pack, to_memory_hit,
 from tilores_core.contracts import CacheEntry
 
 _SAMPLE_EVERY = 64
+_CLOCK_SECONDS = 300.0
+"""An entry that was made so far in the future was made before the clock was put back, and would live for too long."""
 
 
 Writes = dict[str, tuple[Hit, int]]
@@ -252,7 +254,7 @@ class Stack:
             hit = entry if entry is None or isinstance(entry, Hit) else unpack(key, entry, tier.label)
             if entry is not None and hit is None:
                 counters.damaged += 1
-            if hit is None or hit.expires_at <= now:
+            if hit is None or hit.expires_at <= now or hit.stored_at > now + _CLOCK_SECONDS:
                 counters.misses += 1
             else:
                 counters.hits += 1

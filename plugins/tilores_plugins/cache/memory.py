@@ -61,6 +61,10 @@ def build(context: PluginContext) -> MemoryTier:
     )
 
 
+_CLOCK_SECONDS = 60.0
+"""A clock that is put back by less is not noticed."""
+
+
 @dataclass(slots=True)
 class _Counts:
     """Of one namespace: what is held, and how many entries left."""
@@ -90,6 +94,7 @@ class MemoryTier:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._ttl = ttl_seconds
+        self._longest = ttl_seconds + _CLOCK_SECONDS
         self._clock = clock
         self._lock = threading.Lock()
         # When this tier drops the entry, perhaps before it expires, the entry and its size; the least recently used
@@ -111,7 +116,8 @@ class MemoryTier:
                 self._misses += 1
                 return None
             until, entry, _ = held
-            if until <= self._clock():
+            # What seems to live longer than anything may was stored before the clock was put back.
+            if not 0 < until - self._clock() <= self._longest:
                 self._remove(key)
                 self._counts[_namespace(key)].expirations += 1
                 self._misses += 1
