@@ -21,7 +21,7 @@ from tilores_core.chat.customer.words import (
     words_in_any,
 )
 from tilores_core.contracts import Customer, Evidence
-from tilores_core.identity import normalise_name
+from tilores_core.identity import name_fits, normalise_name
 from tilores_core.identity.names import GENERATIONS, fold, generation_of, name_words
 
 _WITH: Final = "with|mit|avec|con|met|com"
@@ -37,7 +37,7 @@ _SPELT = re.compile(
     rf"(?:(?<!\w)(?!(?:{_WITHOUT}|not)\b)(?P<name>[^\W\d_]+) )?(?:(?P<with>{_WITH}|{_WITHOUT}) "
     rf"(?:(?P<how>an?|one|the|einem|{'|'.join(_TWICE)}) )?"
     r"(?!us\b)(?P<letter>[a-z]|[cgpst]h|ck|ll|mm|nn|rr|ss|tt)(?:['’]?s)?(?=[.,;?!]|$| instead| not)|"
-    rf"(?P<none>(?:{_WITHOUT}|not) (?:an? )?)?(?P<end>[a-z]) "
+    rf"(?P<none>(?:{_WITHOUT}|not) (?:an? )?)?(?<![^\W_])(?P<end>[a-z]) "
     r"(?P<at>at the end|in front|at the (?:front|start|beginning)))"
 )
 _ENDS_IN: Final = re.compile(
@@ -138,6 +138,11 @@ def _roles_fit(customer: Customer, reading: Reading) -> bool:
     return all(word in parts[role] for role, found in said.items() for word in found if word in words)
 
 
+def begins_with(customer: Customer, said: str) -> bool:
+    """Whether the given names are what was said: "Mary Jane" of Mary Jane Watson."""
+    return normalise_name(customer.name or "").startswith(f"{normalise_name(said)} ")
+
+
 def is_less_than_named(customer: Customer, partial: Sequence[Evidence], said: Said) -> bool:
     """Whether a part of the name was left unsaid on purpose: "no, just Mary", after Mary Ann Evans, or "Pierre",
     after Jean-Pierre Martin."""
@@ -201,14 +206,20 @@ def is_turned_round(customer: Customer, said: str, *, namesake: bool = False) ->
 
 
 def choose_called(
-    left: Sequence[Customer], found: Sequence[Customer], said: str, *, placed: bool
+    left: Sequence[Customer], found: Sequence[Customer], name: Evidence, *, placed: bool
 ) -> tuple[list[Customer], bool]:
     """Those of `left` whose name surely is what was said, and whether one has it turned round; `found`: of any birth
     and place, `placed`: a place was said as well."""
-    exact = any(normalise_name(c.name or "") == normalise_name(said) for c in found)
-    straight = [c for c in left if not is_turned_round(c, said, namesake=exact)]
+    exact = any(normalise_name(c.name or "") == normalise_name(name.value) for c in found)
+    straight = [c for c in left if not is_turned_round(c, name.value, namesake=exact)]
     turned = not straight and len(left) == 1 and (exact or not placed)
-    return [c for c in straight or left if not turned and not has_longer_name(c, said)], turned
+    return [c for c in straight or left if not turned and not _has_longer_name(c, name)], turned
+
+
+def _has_longer_name(customer: Customer, name: Evidence) -> bool:
+    values = (name.value, *name.alternatives)
+    fitting = [value for value in values if customer.name and name_fits(value, [customer.name])] or values
+    return all(has_longer_name(customer, value) for value in fitting)
 
 
 def _parts_of(customer: Customer) -> Iterator[list[str]]:

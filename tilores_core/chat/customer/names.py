@@ -22,7 +22,6 @@ from tilores_core.chat.customer.spans import (
     stands_as_name,
     stands_as_owner,
     stands_as_word,
-    with_prefix_joined,
     without_possessive,
 )
 from tilores_core.chat.customer.tokens import Cue, Word, cue_before
@@ -391,8 +390,5 @@ class _Names:
             alone=alone,
             person=is_given(run[0]),
             partial=len(counted) == 1,
-            alternatives=(
-                *without_possessive(self.words, i, run, self.vocabulary),
-                *(with_prefix_joined(run) if len(run) > 2 else ()),
-            ),
+            alternatives=tuple(without_possessive(self.words, i, run, self.vocabulary)),
         )

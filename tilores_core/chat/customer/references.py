@@ -157,7 +157,7 @@ def _ordinals(said: Said) -> Iterator[Evidence]:
     for i, (start, end, word) in enumerate(places):
         plain = fold(word)
         before = places[i - 1][2] if i else ""
-        if plain in _ORDINALS:
+        if plain in _ORDINALS and (before, word) != ("a", "second"):  # "hold on a second"
             found[_ORDINALS[plain]] = (start, end)
         elif word in _LAST:
             found["-1"] = (start, end)

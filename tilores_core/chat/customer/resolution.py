@@ -25,21 +25,20 @@ from tilores_core.chat.customer.state import (
     distinct_names,
     is_introduced,
     join_parts,
+    with_joined_phone,
     without_particles,
     without_speaker,
 )
 from tilores_core.chat.customer.words import CONNECTING, GIVEN_NAMES, is_unknown, word_set
 from tilores_core.contracts import Customer, Evidence, Identifiers, Strength
-from tilores_core.identity import name_fits, normalise_name, normalise_phone
+from tilores_core.identity import name_fits, normalise_name
 from tilores_core.identity.names import generation_of
 from tilores_core.spectrums import GENERAL
 
 _MOST_NAMES = 4  # looked up in one message
 _MOST_FAINT = 20  # look-ups of faint evidence in one resolution
-_SHORTEST_PHONE = 10  # digits of one that nothing announces
 _BACK_TO: Final = word_set("to about again wieder nochmal zu über à a al naar para")
 _FOR_NUMBER: Final = re.compile(r"\b(?:for|of|about|is|it's) #?\d{3,}\W*$")  # "sorry, the balance is for 1001"
-_MOST_PARTS = 6  # messages that a phone number is said over
 
 
 class Resolver:
@@ -119,7 +118,8 @@ class Resolver:
                 return State("none", reason="relative")
         asserted = [item for item in without_speaker(asserted, reading.said) if not facts.is_ending(item)]
         if any(item.partial and item.kind == "phone" for item in asserted):
-            asserted, joined = self._with_joined_phone(i, asserted)
+            found = (self._readings[j].found for j in range(i, -1, -1))
+            asserted, joined = with_joined_phone(asserted, found, self._region)
             if joined is not None:
                 return joined
         choices = reading.of_kind("choice")
@@ -132,30 +132,6 @@ class Resolver:
             return self._go_back(i, "initial" if "initial" in back else "previous")
         state = self._resolve_named(i, reading, asserted) if asserted else self._recalled(i, reading)
         return state if state is not None else self._without_name(i, reading)
-
-    def _with_joined_phone(self, i: int, asserted: list[Evidence]) -> tuple[list[Evidence], State | None]:
-        """A phone number that is said over several messages: its parts as one number."""
-        parts: list[str] = []
-        certain = False
-        named: list[Evidence] = []
-        for j in range(i, max(-1, i - _MOST_PARTS), -1):
-            said = [item for item in self._readings[j].found if item.kind == "phone" and item.partial]
-            if not said:
-                break
-            if j < i:
-                named += [
-                    e for e in self._readings[j].found if e.kind == "name" and e.polarity != "negated" and e.strength
-                ]
-            parts.insert(0, said[0].value)
-            certain = certain or said[0].strength > Strength.FAINT
-            digits = "".join(parts)
-            whole_number = len(parts) > 1 and (certain or len(digits) >= _SHORTEST_PHONE)
-            number = normalise_phone(digits, self._region) if whole_number else None
-            if number is not None:
-                whole = Evidence(kind="phone", value=number, start=said[0].start, end=said[0].end)
-                return [*(item for item in asserted if not item.partial or item.kind != "phone"), *named, whole], None
-        rest = [item for item in asserted if not item.partial or item.kind != "phone"]
-        return rest, (State("none", reason="incomplete") if certain else None)
 
     def _go_back(self, i: int, which: str) -> State:
         """ "Go back to the previous customer": the one before the present one, or the first of all."""
@@ -200,7 +176,7 @@ class Resolver:
             return State("none", reason="contradiction", pending=reading.born)
         if names and not any(len(item.value) == 10 for item in reading.born):
             at_place = bool(reading.of_kind("place"))
-            whole, turned = name_parts.choose_called(left, found, names[0].value, placed=at_place)
+            whole, turned = name_parts.choose_called(left, found, names[0], placed=at_place)
             if not whole and self._match.is_identified(given):
                 whole = left
             elif not whole and not (earlier := self.after(i - 1)).named:
@@ -297,6 +273,12 @@ class Resolver:
             among = earlier.customers if len(earlier.customers) > 1 else earlier.pool
             if among and all(facts.is_trait(among, without_particles(name.value)) for name in names):
                 return None  # the answer to "which one?"
+            if earlier.kind == "one" and name_parts.begins_with(earlier.customers[0], names[0].value):
+                return (
+                    earlier
+                    if facts.fits_all(earlier.customers[0], reading)
+                    else State("none", reason="contradiction")
+                )
         sure = any(e.strength is Strength.STRONG or e.kind != "name" or e.polarity == "corrected" for e in given)
         if sure or reading.alone or reading.born or self._spectrum(i) != GENERAL:
             return State("none", reason="unknown")

@@ -158,13 +158,6 @@ def without_possessive(words: Sequence[Word], i: int, run: Sequence[Word], vocab
     return [f"{before} {last.text[: -len(ending)]}".strip() for ending in endings]
 
 
-def with_prefix_joined(run: Sequence[Word]) -> list[str]:
-    """ "tara o connell" may be Tara O'Connell."""
-    words = [word.text for word in run]
-    at = next((n for n in range(1, len(run) - 1) if run[n].low in ("o", "d")), 0)
-    return [" ".join((*words[:at], words[at] + words[at + 1], *words[at + 2 :]))] if at else []
-
-
 def may_begin_name(page: TextScan, strange: frozenset[str], known: Vocabulary) -> bool:
     """A cheap test for what is left of a text without capitals: whether one of the `strange` words, which are not
     common, may begin a name. A single one does if it looks like one, or where `stands_as_name` or a cue says so."""

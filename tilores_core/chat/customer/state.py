@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, Literal
 
 from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.words import ORDINARY, PARTICLES, alternation, is_unknown, vocabulary
-from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers
-from tilores_core.identity import name_fits
+from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers, Strength
+from tilores_core.identity import name_fits, normalise_phone
 
 Reason = Literal[
     "", "fits", "unknown", "contradiction", "unread", "two_people", "relative", "rejected", "which", "general",
@@ -93,7 +94,31 @@ UNNAMED: Final = State()
 
 _ASKS_FOR: Final = frozenset(("there", "have", "know", "find", "got", "named", "called", "see"))
 _MOST_NAMES = 4  # looked up in one message
+_SHORTEST_PHONE = 10  # digits of one that nothing announces
+_MOST_PARTS = 6  # messages that a phone number is said over
 _OWN: Final = re.compile(rf"\b(?:i owe|my (?:{alternation(vocabulary('en').subjects - {'contact'})}))\b")
+
+
+def with_joined_phone(
+    asserted: list[Evidence], found: Iterable[Sequence[Evidence]], region: str
+) -> tuple[list[Evidence], State | None]:
+    """A phone number that is said over several messages: its parts as one number. `found`: what this message and
+    those before it identify, the latest first."""
+    rest = [item for item in asserted if not item.partial or item.kind != "phone"]
+    digits, certain = "", False
+    named: list[Evidence] = []
+    for n, evidence in enumerate(islice(found, _MOST_PARTS)):
+        said = next((item for item in evidence if item.kind == "phone" and item.partial), None)
+        if said is None:
+            break
+        if n:
+            named += [e for e in evidence if e.kind == "name" and e.polarity != "negated" and e.strength]
+        digits = said.value + digits
+        certain = certain or said.strength > Strength.FAINT
+        number = normalise_phone(digits, region) if n and (certain or len(digits) >= _SHORTEST_PHONE) else None
+        if number is not None:
+            return [*rest, *named, Evidence(kind="phone", value=number, start=said.start, end=said.end)], None
+    return rest, (State("none", reason="incomplete") if certain else None)
 
 
 def without_speaker(asserted: list[Evidence], said: Said) -> list[Evidence]:
