@@ -41,8 +41,8 @@ class QuickProtocol(BoundedProtocol):
 
 
 @asynccontextmanager
-async def serving(app: App, protocol: type[BoundedProtocol]) -> AsyncIterator[int]:
-    config = uvicorn.Config(app, port=0, lifespan="off", log_config=None, http=protocol, timeout_keep_alive=60)
+async def serving(app: App, protocol: type[BoundedProtocol], idle: int = 60) -> AsyncIterator[int]:
+    config = uvicorn.Config(app, port=0, lifespan="off", log_config=None, http=protocol, timeout_keep_alive=idle)
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     await eventually(lambda: server.started)
@@ -127,3 +127,12 @@ async def test_headers_that_do_not_arrive_end_their_connection_alone() -> None:
         idle.write(WHOLE)
         assert await idle_reader.readuntil(b'{"size":3}')
         idle.close()
+
+
+async def test_a_connection_that_waits_for_a_request_is_closed_in_the_end() -> None:
+    async with serving(App(), QuickProtocol, idle=1) as port:
+        reader, writer = await answered(port)
+        writer.write(WHOLE)
+        assert await reader.readuntil(b'{"size":3}')
+        assert await to_the_end(reader) == b""
+        writer.close()

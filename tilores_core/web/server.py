@@ -147,9 +147,34 @@ class GatheringTransport:
             self._transport.writelines(gathered)
 
 
+class KeepAlive:
+    """The event loop for uvicorn's protocol, which sets a timer after each reply and cancels it at the next request:
+    of this timer it only keeps the end, at which `BoundedProtocol` looks."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.create_task = loop.create_task
+        self._end = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def call_later(self, seconds: float, _: Callable[[], None]) -> KeepAlive:
+        self._end = self._loop.time() + seconds
+        return self
+
+    def cancel(self) -> None:
+        """Does nothing: uvicorn forgets the timer, and so nothing looks at it."""
+
+    @property
+    def over(self) -> bool:
+        return self._loop.time() >= self._end
+
+
 class BoundedProtocol(HttpProtocol):
     """Closes a connection whose request's headers take longer than `header_seconds`, up to twice that for one that
-    is used again.
+    is used again, and one that waits for a request for longer than uvicorn's `timeout_keep_alive`, up to
+    `header_seconds` later.
 
     It looks now and then, as a timer for each request would cost as much as a cached reply: where neither a reply
     nor uvicorn's own wait for the next request is under way, a request has begun and is not whole.
@@ -160,7 +185,9 @@ class BoundedProtocol(HttpProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = GatheringTransport(transport, self.loop)  # type: ignore[assignment]
-        self._looking = self.loop.call_later(self.header_seconds, self._look, self)
+        self._call_later = self.loop.call_later
+        self._looking = self._call_later(self.header_seconds, self._look, self)
+        self.loop = self._keep_alive = KeepAlive(self.loop)  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         # Java's HTTP client asks in every first request for HTTP/2; the parser would take the body for that.
@@ -176,11 +203,13 @@ class BoundedProtocol(HttpProtocol):
     def _look(self, waited: object) -> None:
         last = self.cycle
         waits = (last is None or last.response_complete) and self.timeout_keep_alive_task is None
-        if waits and waited is (last or self):
+        if (waits and waited is (last or self)) or (
+            self.timeout_keep_alive_task is not None and self._keep_alive.over
+        ):
             self.transport.close()
             return
         waited = (last or self) if waits else None
-        self._looking = self.loop.call_later(self.header_seconds, self._look, waited)
+        self._looking = self._call_later(self.header_seconds, self._look, waited)
 
 
 class _Server(uvicorn.Server):
