@@ -62,7 +62,7 @@ _PEOPLE: Final = {
 _PRONOUN_BEHIND: Final = re.compile(
     r"(?:'s)?[ ,.;:\-–]{1,3}(?:and |what (?:does|did|is) |does |did |is |has )?(he|she|his|her|him)\b"
 )
-_IT_IS: Final = frozenset(("it's", "its", "it", "he's", "she's", "that's", "he", "she"))
+_IT_IS: Final = frozenset(("the", "it's", "its", "it", "he's", "she's", "that's", "he", "she"))
 _SEXED: Final = keywords((*_PRONOUNS, *_PEOPLE))
 _TELLING: Final = SPELLING | _SEXED
 _NAME_FIELDS: Final = frozenset((*PARTS[0], *PARTS[1], "name", "full name", "customer name", "nickname", "alias"))
@@ -264,12 +264,17 @@ def sex_meant(reading: Reading) -> str | None:
             said = said[1:]  # "und er?"
             known = _FOREIGN_PRONOUNS | _HIS if len(said) < 3 else _HIS
         return known.get(said[0]) if said else None
-    words = reading.said.keywords & _SEXED
+    message = reading.said
+    words = message.keywords & _SEXED
     if not words:
         return None
-    known = _PRONOUNS if reading.refers_back else {}
-    if len(reading.said.plain) <= SHORT_MESSAGE and not _IT_IS.isdisjoint(reading.said.plain):
+    known = _PRONOUNS if reading.refers_back or len(message.plain) <= _FEW_WORDS else {}
+    if len(message.plain) <= SHORT_MESSAGE and not _IT_IS.isdisjoint(message.plain):
         known = _PRONOUNS | _PEOPLE  # "it's a man"
+    if len({known.get(word) for word in words}) > 1 and message.negated:
+        words = frozenset(
+            word for start, _, word in message.places if word in words and not message.is_negated(start)
+        )
     sexes = {known[word] for word in known.keys() & words}
     return sexes.pop() if len(sexes) == 1 else None
 

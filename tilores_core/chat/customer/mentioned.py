@@ -118,6 +118,8 @@ def name_evidence(
         shape = next((span for span in names if span.start <= at < span.end), None)
         i = next((n for n, word in enumerate(words) if word.start == at), -1)
         first = words[i - 1] if i > 0 else None
+        if shape is not None and says_parts(page.keywords) and shape.name not in text:
+            continue  # "first name Tom, last name Fern"
         if i >= 0 and _is_phrase(who.name, i, page.text, words, known_words):
             continue  # "the grace period"
         if shape is None and (follower := _find_extra_name(words, at + len(who.name), known_words)) is not None:

@@ -27,6 +27,7 @@ _BARE: Final = words_in_any("choosing").union(
     ("confirm", "confirming", "verify", "check", "matches", "caller", "id", "shows", "says", "gave"),
 ) - {"and", "what", "how"}  # beside an identifier that says nothing else
 _FEW_BEHIND_NO: Final = 5  # words
+_ONE: Final = words_in_any("one")
 _SWITCH: Final = re.compile(rf"(?<![^\W_])(?:{alternation(cue_phrases('switch'))})(?![^\W_])")
 
 
@@ -156,6 +157,8 @@ class Narrower:
         among = earlier.customers or earlier.pool
         if len(earlier.customers) == 1 and len(earlier.pool) > 1 and _may_choose_again(reading, earlier):
             among = earlier.pool
+        elif len(earlier.customers) == 1 and not reading.said.negated and _says_only_trait(reading.said, earlier):
+            return State("none", reason="contradiction", pool=earlier.pool)  # "Ann Lee born 1970", "Derby"
         born = tuple(item for item in reading.born if item.polarity != "negated")
         left = tuple(c for c in among if all(self._match.born(c, item) for item in born))
         left = tuple(c for c in left if facts.ends_fit(c, reading) and parts_fit(c, reading))
@@ -189,14 +192,21 @@ class Narrower:
 
 
 def _may_choose_again(reading: Reading, earlier: State) -> bool:
-    """Whether a message takes the choice back, or says no more than a trait of one of the others: "Derby"."""
+    """Whether a message takes the choice back: "no, Derby", "not York"."""
     said = reading.said
     if said.corrects() or any(e.kind == "date_of_birth" and e.polarity == "negated" for e in reading.evidence):
         return True
-    if not said.is_short():
+    if said.is_short() and facts.denies_trait(said, earlier.customers[0]):
+        return True
+    return not _ONE.isdisjoint(said.words) and _says_only_trait(said, earlier)  # "the one in Derby"
+
+
+def _says_only_trait(said: Said, earlier: State) -> bool:
+    """Whether it says no more than a trait of one that was not chosen."""
+    if len(earlier.pool) < 2 or not said.is_short():
         return False
     telling = " ".join(word for word in said.words if word not in CHOOSING)
-    return (bool(telling) and facts.is_trait(earlier.pool, telling)) or facts.denies_trait(said, earlier.customers[0])
+    return bool(telling) and facts.is_trait(earlier.pool, telling) and not facts.is_trait(earlier.customers, telling)
 
 
 def says_nothing(reading: Reading, *, but_no: bool = False) -> bool:

@@ -34,6 +34,7 @@ _REFERRING: Final = {key: Phrases(key) for key in ("previous", "first_one", "rej
 _REFERRING_ANY: Final = Phrases(*_REFERRING)
 _REJECTION: Final = phrase_pattern("rejection")
 _REJECTED_ALONE: Final = frozenset(all_phrases("rejection_alone"))
+_PREVIOUS_ALONE: Final = frozenset(all_phrases("previous_alone"))
 _OTHER: Final = re.compile(rf"{phrase_pattern('other').pattern}|\bthe other(?= please|[ .,!?]*$)")
 _PREVIOUS: Final = phrase_pattern("previous")
 _INITIAL: Final = phrase_pattern("first_one")
@@ -88,6 +89,9 @@ def references(said: Said) -> Iterator[Evidence]:
     related = not words.isdisjoint(_RELATIVE_WORDS) or ("'s" in low and _OWNS.search(low) is not None)
     if short and (alone := low.strip(" .,!?")) in _REJECTED_ALONE:
         yield Evidence(kind="rejection", value="", start=0, end=len(alone), polarity="negated")
+        return
+    if short and alone in _PREVIOUS_ALONE:
+        yield _choice("previous", 0, len(alone))
         return
     refers: set[str] = set()
     if _REFERRING_ANY.may_be_in(words, plain):
@@ -204,6 +208,8 @@ def _relatives(said: Said) -> Iterator[Evidence]:
     wife". A name behind "the wife of" is that of the customer, who is not meant either (`supplement`)."""
     places = said.places
     for i, (start, end, word) in enumerate(places):
+        if word == "nicht" and not said.is_in("nl"):
+            continue  # a niece in Dutch
         relation = word.removesuffix("'s")
         before = places[i - 1][2] if i else ""
         following = places[i + 1][2] if i + 1 < len(places) else ""
@@ -215,6 +221,9 @@ def _relatives(said: Said) -> Iterator[Evidence]:
         owned = owned or (before[-1:] == "s" and before not in ORDINARY)
         owned = owned or (i == 2 and before in ARTICLES and places[0][2] in CONNECTING)  # "e il marito"
         owned = owned or of or following in _PRONOUNS_OF
+        owned = owned or (
+            before in CONNECTING and not following and len(places) < LONGEST_REPLY
+        )  # "Tom Fern and wife"
         if ((before, word) == ("the", "man") and (not following or len(places) <= 3)) or following in (
             "regards",
             "greetings",

@@ -37,6 +37,7 @@ from tilores_core.spectrums import GENERAL
 
 _MOST_NAMES = 4  # looked up in one message
 _MOST_FAINT = 20  # look-ups of faint evidence in one resolution
+_FEW_WORDS = 4
 _BACK_TO: Final = word_set("to about again wieder nochmal zu über à a al naar para")
 _FOR_NUMBER: Final = re.compile(r"\b(?:for|of|about|is|it's) #?\d{3,}\W*$")  # "sorry, the balance is for 1001"
 
@@ -323,7 +324,7 @@ class Resolver:
 
     def _recalled(self, i: int, reading: Reading) -> State | None:
         """ "Back to Bill", or "and jan?", where the name of a customer of before is a word as well."""
-        words = reading.said.low.rstrip(" .?!").rsplit(None, 4)[-4:]
+        words = [word for word in reading.said.low.rstrip(" .?!").rsplit(None, 4)[-4:] if word != "the"]
         if len(words) < 2 or not (words[-2] in _BACK_TO or (len(words) == 2 and words[0] in CONNECTING)):
             return None
         before = self.after(i - 1)
@@ -333,9 +334,9 @@ class Resolver:
             for customer in (*before.pool, *self._history(i))
             if words[-1] in normalise_name(customer.name or "").split() and customer.id not in earlier
         ]
-        if not called:
-            return None
         sure = words[-2] == "to" and "back" in words
+        if not called:
+            return State("none", reason="which") if sure and is_unknown(words[-1]) else None
         return State("one", tuple(called[-1:]), "fits") if sure else State("none", reason="which")
 
     # --- no customer is identified ----------------------------------------------------------------------------
@@ -351,6 +352,10 @@ class Resolver:
                 return left
             if earlier.customers and any(item.kind == "name" for item in negated) and reading.said.corrects():
                 return State("none", reason="unread")  # "sorry not marie banks john becker"
+        if len(earlier.customers) > 1 and len(reading.said.plain) <= _FEW_WORDS:  # "it's a she"
+            fitting = tuple(c for c in earlier.customers if facts.sex_fits(c, facts.sex_meant(reading)))
+            if 0 < len(fitting) < len(earlier.customers):
+                return self._narrow.keep_only(earlier, fitting)
         if earlier.kind == "one" and not facts.sex_fits(earlier.customers[0], sex := facts.sex_meant(reading)):
             before = tuple(c for c in self._history(i) if facts.sex_fits(c, sex))
             return State("one", before[-1:], "fits") if before else State("none", reason="contradiction")

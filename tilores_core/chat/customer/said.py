@@ -198,6 +198,9 @@ class Said:
         beside = (*self.low[:start].split()[-1:], *self.low[end:].split()[:1])
         return not ONLY.isdisjoint(word.strip(".,!?") for word in beside)
 
+    def is_in(self, language: str) -> bool:
+        return self._language == language
+
     def is_short(self) -> bool:
         """Whether it has few words: a cheap test before all of them are looked at."""
         return len(self.plain) <= _FEW_WORDS
