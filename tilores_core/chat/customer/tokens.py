@@ -160,7 +160,11 @@ class TextScan:
 
     def starts_of(self, words: frozenset[str]) -> list[int]:
         """Where the words begin, in order. `words`: keywords of any text."""
-        return sorted([at for word in self.keywords & words for at in self._places_of(word, 0, len(self.low))])
+        found: list[int] = []
+        for word in self.keywords & words:
+            found += self._places_of(word, 0, len(self.low))
+        found.sort()
+        return found
 
     def _places_of(self, word: str, start: int, end: int) -> list[int]:
         """Where a run of letters begins, between two places."""
@@ -182,7 +186,7 @@ class TextScan:
         return self.left[start : start + 1] == _BLANK and self.text[start] != _BLANK
 
     def before(self, start: int) -> str:
-        return self.left[max(0, start - _CUE_REACH) : start]
+        return self.left[start - _CUE_REACH if start > _CUE_REACH else 0 : start]
 
 
 def _split_letters(low: str) -> list[str]:
