@@ -34,6 +34,7 @@ class PhraseIndex:
     def __init__(self, spectrums: Sequence[Spectrum]) -> None:
         self._names = tuple(spectrum.name for spectrum in spectrums)
         self._phrases = _build(spectrums)
+        self._first_words = frozenset(self._phrases)
 
     def classify(self, question: str) -> str:
         """See `current.classify`."""
@@ -41,9 +42,9 @@ class PhraseIndex:
         if "'" in text or "’" in text:
             text = _POSSESSIVE.sub("", text)
         words = ascii_words(text) if text.isascii() else text.lower().translate(_BLANKS).split()
-        known = self._phrases
-        if known.keys().isdisjoint(words):
+        if self._first_words.isdisjoint(words):
             return GENERAL
+        known = self._phrases
         points = [0] * len(self._names)
         position, end = 0, len(words)
         while position < end:
