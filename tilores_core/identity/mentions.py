@@ -33,9 +33,8 @@ _ANNOUNCED = re.compile(
     r"(?P<number>\b(?:id|number|no|ref|reference)\b|#)?[\s.:#'\"=]*(?P<is>is\s+)?(?P<id>\b\w[\w\-./:@+]*)"
 )
 _LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)\s*[(\[]?$")
-_ANNOUNCING: Final = frozenset(
-    ("customer", "client", "member", "user", "person", "id", "number", "no", "ref", "reference")
-)
+_OWNERS: Final = frozenset(("customer", "client", "member", "user", "person"))
+_ANNOUNCING: Final = _OWNERS.union(("id", "number", "no", "ref", "reference"))
 """Beginnings of `_ANNOUNCED`, beside "#"."""
 BEFORE_NUMBER: Final = frozenset(
     (
@@ -90,7 +89,8 @@ def marked_words(text: str) -> Sequence[tuple[int, int]]:
 
 def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int, int, Identifiers]]:
     found = {}
-    for begin, end in marked_words(text)[:_MOST_TRIED]:
+    marked = marked_words(text)
+    for begin, end in marked[:_MOST_TRIED]:
         bare = text[begin:end].strip(_AROUND)
         if bare[-1:] in ("s", "S"):
             bare = _POSSESSIVE.sub("", bare).rstrip(_AROUND)
@@ -99,8 +99,9 @@ def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int,
             found[start] = (start, start + len(bare), Identifiers(customer_id=bare))
     if "#" in text:
         announcing |= {"#"}
-    if not announcing:
-        return list(found.values())
+    owned = not announcing.isdisjoint(_OWNERS)
+    if not announcing or (not marked and text.isascii() and (not owned or announcing <= _OWNERS)):
+        return list(found.values())  # without digits only "customer id" announces one
     low = text.lower()
     if len(low) != len(text):
         low = "".join(c.lower()[0] for c in text)
@@ -111,6 +112,8 @@ def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int,
             starts.add(at)
             at = low.find(word, at + 1)
     for start in sorted(starts)[:_MOST_TRIED]:
+        if not owned and _follows_noun(low[start - _WIDEST_CUE if start > _WIDEST_CUE else 0 : start]):
+            continue
         cued = _ANNOUNCED.match(low, start)
         if cued is None:
             continue
@@ -128,6 +131,12 @@ def _ids(text: str, is_id: Known, announcing: frozenset[str]) -> list[tuple[int,
         if sure or any(c.isdigit() for c in word):
             found[position] = (position, position + len(word), Identifiers(customer_id=word))
     return list(found.values())
+
+
+def _follows_noun(before: str) -> bool:
+    """Whether the text before a number ends with a word that says what it is of, and a space: "order "."""
+    last = before[:-1].rpartition(" ")[2]
+    return before[-1:] == " " and last.isalpha() and last not in BEFORE_NUMBER
 
 
 def _names(text: str, is_word: Known, is_name: Known) -> list[tuple[int, int, Identifiers]]:
