@@ -99,6 +99,7 @@ def test_thoughts_in_the_text_are_left_out_however_it_is_cut(size: int) -> None:
         ("<think></think>", ""),
         ("<THINK>a</Think>b", "b"),
         ("<thought>a</thought> <reasoning>b</reasoning>c", "c"),
+        ("<mm:think>a</mm:think><reflection>b</reflection>c", "c"),
         ("[THINK]a[/THINK]b [think] [link](x)", "b [think] [link](x)"),
         ("◁think▷a◁/think▷b ◁ c", "b ◁ c"),
         ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b<|return|>", "b"),

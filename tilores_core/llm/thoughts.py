@@ -11,10 +11,10 @@ _NEVER: Final = "\0"  # closes nothing: it stands in no text
 _THOUGHTS: Final = {
     **{
         f"<{name}{end}": f"</{name}>"
-        for name in ("think", "thinking", "thought", "reasoning", "scratchpad")
+        for name in ("think", "thinking", "thought", "reasoning", "reflection", "scratchpad")
         for end in "> "
     },
-    **{f"<{name}>": f"</{name}>" for name in ("seed:think", "longcat_think", "antthinking")},
+    **{f"<{name}>": f"</{name}>" for name in ("seed:think", "mm:think", "longcat_think", "antthinking")},
     '<details type="reasoning"': "</details>",
     "<|channel>thought": "<channel|>",
     "<|start_thinking|>": "<|end_thinking|>",
@@ -87,7 +87,7 @@ _LONGEST_FIRST: Final = max(map(len, _FIRST_WORDS))
 _FINAL: Final = re.compile("assistantfinal")
 # Models whose template begins within a thought, unless their server takes the thoughts out of the text.
 _THINKS_FIRST: Final = re.compile(
-    r"(?:^|[-/_:.])(?:r1|qwq|think(?:ing|er)|reason(?:ing|er))(?:$|[-_:.])", re.IGNORECASE
+    r"(?:^|[-/_:.])(?:r1|qwq|minimax-m2(?:\.\d+)?|think(?:ing|er)|reason(?:ing|er))(?:$|[-_:.])", re.IGNORECASE
 )
 
 
