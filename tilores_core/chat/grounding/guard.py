@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Final, Literal
 
 import structlog
@@ -93,6 +94,13 @@ class Guard:
 class Watch:
     """The guard over one answer: hand it the pieces (`emit`) where there are any, then `finish`."""
 
+    blocked = False
+    _said: tuple[Evidence, ...] = ()
+    _words: frozenset[str] = frozenset()
+    _model: str | None = None
+    _heard = False
+    _half = ""
+
     def __init__(self, guard: Guard, messages: Sequence[Message], prompt: Prompt, *, quiet: bool = False) -> None:
         self._guard = guard
         self._quiet = quiet
@@ -100,14 +108,11 @@ class Watch:
         self._records: list[Evidence] = []
         self._messages = messages
         self._prompt = prompt
-        self._said: tuple[Evidence, ...] = ()
-        self._words: frozenset[str] = frozenset()
-        self._model: str | None = None
-        self._sentences = Sentences(_LONGEST_SENTENCE)
         self._passed: list[str] = []
-        self._heard = False
-        self._half = ""
-        self.blocked = False
+
+    @cached_property
+    def _sentences(self) -> Sentences:
+        return Sentences(_LONGEST_SENTENCE)
 
     def about(self, customer: Customer, *, known: str = "", text: str = "") -> None:
         """This customer is in play. Where at hand, `known` is the fingerprint and `text` the records as rendered."""

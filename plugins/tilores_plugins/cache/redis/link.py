@@ -14,10 +14,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import hiredis
+from msgspec import Struct, field
 
 from tilores_core import CacheError
 
@@ -40,8 +40,7 @@ def pack_commands(*commands: Command) -> bytes:
     return b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
 
 
-@dataclass(slots=True)
-class _Request:
+class _Request(Struct):
     count: int
     deadline: float
     receive: Receive

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
 from hiredis import ReplyError
+from msgspec import Struct, field
 from redis.asyncio.connection import AbstractConnection
 
 from tilores_core import CacheError
@@ -83,8 +83,7 @@ class _Line:
             self.link = None
 
 
-@dataclass(slots=True)
-class _Gathering:
+class _Gathering(Struct):
     """Reads that leave together."""
 
     link: Link | None = None
