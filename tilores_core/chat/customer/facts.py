@@ -173,7 +173,7 @@ def sex_fits(customer: Customer, asked: str | None) -> bool:
 def other_generation(customer: Customer, said: Said) -> str:
     """The generation that a short message names where it is not the customer's: "and senior?"; else empty."""
     own = generation_of(customer.name or "")
-    if not own or len(said.plain) > _FEW_WORDS or said.negated:
+    if len(said.plain) > _FEW_WORDS or said.negated:
         return ""
     return next((GENERATIONS[w] for w in said.keywords & _GENERATION_WORDS if GENERATIONS[w] != own), "")
 

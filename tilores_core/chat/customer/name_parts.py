@@ -32,18 +32,21 @@ SHORT_MESSAGE: Final = 6  # words
 PARTS: Final = (all_phrases("first_name"), all_phrases("last_name"))
 _NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
 _SAID_FIRST: Final = words_in_any("family_first")
-SPELLING: Final = keywords((*_WITH.split("|"), *_WITHOUT.split("|"), "end"))
+SPELLING: Final = keywords((*_WITH.split("|"), *_WITHOUT.split("|"), "end", "front", "start", "double", "doppel"))
 _SPELT = re.compile(
     rf"(?:(?<!\w)(?!(?:{_WITHOUT}|not)\b)(?P<name>[^\W\d_]+) )?(?:(?P<with>{_WITH}|{_WITHOUT}) "
     rf"(?:(?P<how>an?|one|the|einem|{'|'.join(_TWICE)}) )?"
     r"(?!us\b)(?P<letter>[a-z]|[cgpst]h|ck|ll|mm|nn|rr|ss|tt)(?:['’]?s)?(?=[.,;?!]|$| instead| not)|"
+    r"(?:double|doppel)[ -](?P<pair>[a-z])(?=[.,;?!]|$)|"
     rf"(?P<none>(?:{_WITHOUT}|not) (?:an? )?)?(?<![^\W_])(?P<end>[a-z]) "
     r"(?P<at>at the end|in front|at the (?:front|start|beginning)))"
 )
 _ENDS_IN: Final = re.compile(
-    r"^(?:(?:no|sorry|but|and|it|that|this|the|id|number|should)[, ]+)*(?:ends?|ending) (?:in|with|on) "
-    r"(?:an? )?(?P<digits>\d{1,4})\b|last (?:\w+ )?digits? (?:is|are|should be|was|were) (?P<last>\d{1,4})\b"
+    r"^(?:(?:no|sorry|but|and|it|that|this|the|id|number|should)[, ]+)*(?:ends?|ending) (?:(?:in|with|on) )?"
+    r"(?:an? )?(?P<digits>\d{1,4})\b|last (?:\w+ )?digits? (?:(?:is|are|should be|was|were) )?(?P<last>\d{1,4})\b|"
+    r"\b(?:swap|swapped|transposed|mixed)\b.* digits\b"
 )
+_OTHER_NUMBERS: Final = words_in_any("other_numbers")
 _ENDING_WORDS: Final = keywords(("end", "ends", "ending", "digit", "digits"))
 _LEFT_OUT: Final = re.compile(rf"(?<![^\W_])(?:not|drop|{_WITHOUT})(?: [^\W\d_]{{1,3}})? $")
 _PARTING: Final = keywords((*_WITHOUT.split("|"), "not", "drop", "minus", "leave")) | ONLY
@@ -71,9 +74,10 @@ def parts_fit(customer: Customer, reading: Reading) -> bool:
 def says_otherwise(customer: Customer, said: Said, numbers: Sequence[str]) -> bool:
     """Whether a message leaves a part of the name out, or says that a number ends as neither the id nor one of the
     `numbers` does."""
-    ending = None if said.keywords.isdisjoint(_ENDING_WORDS) else _ENDS_IN.search(said.low)
+    may_end = not said.keywords.isdisjoint(_ENDING_WORDS) and _OTHER_NUMBERS.isdisjoint(said.plain)
+    ending = _ENDS_IN.search(said.low) if may_end else None
     if ending is not None and not any(
-        n.endswith(ending["digits"] or ending["last"]) for n in (customer.id, *numbers)
+        n.endswith(ending["digits"] or ending["last"] or "-") for n in (customer.id, *numbers)
     ):
         return True
     return leaves_out_part(customer, said)
@@ -100,7 +104,7 @@ def _spelling_fits(customer: Customer, reading: Reading) -> bool:
         return True
     given, _, family = fold(customer.name or "").partition(" ")
     for match in _SPELT.finditer(reading.said.low):
-        said, letter = fold(match["name"] or ""), match["letter"] or match["end"]
+        said, letter = fold(match["name"] or ""), match["letter"] or match["end"] or match["pair"]
         asked = match["with"] in _WITH.split("|") if match["with"] else match["none"] is None
         names = [given] if said == given else [family or given]
         if said not in (given, *family.split()) and (match["at"] or (not asked and _may_lack(given, letter))):
@@ -110,7 +114,7 @@ def _spelling_fits(customer: Customer, reading: Reading) -> bool:
         elif match["how"] == "one":
             held = [letter in n and letter * 2 not in n for n in names]
         else:
-            held = [letter * (2 if match["how"] in _TWICE else 1) in n for n in names]
+            held = [letter * (2 if match["pair"] or match["how"] in _TWICE else 1) in n for n in names]
         if any(held) is not asked:
             return False
     return True
@@ -135,7 +139,15 @@ def _roles_fit(customer: Customer, reading: Reading) -> bool:
     said = {role: [fold(m["of"] or m["is"]) for m in _ROLE[role].finditer(low)] for role in parts}
     if _FAMILY_FIRST.search(low):
         said["last"] += [normalise_name(e.value).split()[0] for e in reading.of_kind("name") if not e.partial]
-    return all(word in parts[role] for role, found in said.items() for word in found if word in words)
+    short = len(reading.said.plain) <= SHORT_MESSAGE and not any(
+        e.kind == "name" and not e.partial for e in reading.evidence
+    )
+    return all(
+        word in parts[role]
+        for role, found in said.items()
+        for word in found
+        if word in words or (short and (is_unknown(word) or word in GIVEN_NAMES))
+    )
 
 
 def begins_with(customer: Customer, said: str) -> bool:

@@ -102,7 +102,8 @@ class _Names:
         if span.partial or i < 2 or words[i].start != span.start or words[i - 1].low not in _BETWEEN:
             return []
         other, (_, _, family) = words[i - 2], span.name.partition(" ")
-        if not (is_given(other) and words[i - 1].joined and words[i].joined and family):
+        strange = words[i - 1].low in _OR and (self._may_be_name(other) or is_unknown(other.low))
+        if not ((is_given(other) or strange) and words[i - 1].joined and words[i].joined and family):
             return []
         if any(name.start <= other.start < name.end for name in found if not name.partial):
             return []

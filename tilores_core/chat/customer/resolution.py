@@ -363,7 +363,8 @@ class Resolver:
             return State("none", reason="unread")
         if earlier.kind == "one" and (other := facts.other_generation(earlier.customers[0], reading.said)):
             fitting = tuple(c for c in earlier.pool if generation_of(c.name or "") == other)
-            return self._narrow.keep_only(earlier, fitting)
+            if fitting or generation_of(earlier.customers[0].name or ""):
+                return self._narrow.keep_only(earlier, fitting)
         if not earlier.customers and not earlier.pool:
             born = tuple(item for item in reading.born if item.polarity != "negated")
             return replace(earlier, pending=born) if born else earlier

@@ -33,8 +33,8 @@ _PUT_RIGHT = re.compile(
 )
 _OR_NUMBER: Final = re.compile(r",?[ ](?:or|oder|ou|o)[ ](?:was it[ ])?\d{1,6}(?!\w)")
 _NUMBER_BEFORE_NAME = re.compile(r"[ ]?[\-–:,)\]][ ]?(?:(?:the )?name(?: is)?[ :]{1,2}|it's |this is )?|[ ]")
-_NUMBER_BEHIND_NAME = re.compile(r"(?:['’]s)?[ ]?(?:[(\[#–:,\-][ ]?){0,2}(?:(?:id|no|number|nr)[ .:#]{0,3})?")
-_NUMBER_ENDS = re.compile(r"[ ]?(?:[)\].,;?!]|$)")
+_NUMBER_BEHIND_NAME = re.compile(r"(?:['’]s)?[ \n]?(?:[(\[#–:,\-][ ]?){0,2}(?:(?:id|no|number|nr)[ .:#]{0,3})?")
+_NUMBER_ENDS = re.compile(r"[ ]?(?:[)\].,;?!\n]|$)")
 _INSTEAD: Final = frozenset(("about", "and", "switch", "now", "to")) | words_in_any("but")
 _AROUND_NUMBER: Final = words_in_any("choosing").union(
     words_in_any("correction"),
