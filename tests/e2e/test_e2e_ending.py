@@ -34,12 +34,13 @@ def read_until(lines: Iterator[str], text: str) -> None:
     raise AssertionError(f"{text!r} never came")
 
 
-def test_a_stream_is_finished(start_gated: StartGated) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_stream_is_finished(start_gated: StartGated, number: int) -> None:
     server, gate = start_gated()
     with httpx.stream("POST", f"{server.chat}/stream", json=QUESTION, timeout=30) as reply:
         lines = reply.iter_lines()
         read_until(lines, "first ")
-        server.signal()
+        server.signal(number)
         server.wait_for_line(event="Shutting down")
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{server.url}/health")
@@ -145,6 +146,12 @@ def test_workers_share_the_work_and_one_that_dies_is_replaced(start_server: Star
     assert "742" in httpx.post(f"{server.chat}/invoke", json=SCORE, timeout=30).json()["output"]["content"]
     wait_until(lambda: len(server.lines(event="Application startup complete.")) == 3, "a new worker")
     wait_until(lambda: answering(server, 1) - marks, "the new worker answers")
+    (server.folder / ".env").write_text("TILORES_API_KEYS=desk:secret\n")
+    server.signal(signal.SIGHUP)  # one after the other is replaced, and reads the keys again
+    wait_until(lambda: server.log_text.count("Finished server process") == 2, "the workers before have ended")
+    assert httpx.post(f"{server.chat}/invoke", json=SCORE, timeout=30).status_code == 401
+    told = httpx.post(f"{server.chat}/invoke", json=SCORE, timeout=30, headers={"Authorization": "Bearer secret"})
+    assert "742" in told.text
     assert server.stop() == 0
     assert [pid for pid in workers_of(server) if alive(pid)] == []
     assert second in workers_of(server)

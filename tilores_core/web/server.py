@@ -43,7 +43,8 @@ _MOST_GATHERED = 64 * 1024
 @contextlib.contextmanager
 def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
     """On the first SIGTERM or SIGINT the application says that it is not ready; `seconds` later the server hears of
-    the signal, closes its socket and lets running requests finish. A second signal ends it at once.
+    the signal, closes its socket and lets running requests finish. A second signal ends it at once. SIGHUP, as of a
+    terminal that was closed, is a SIGTERM, unless it was ignored at start (`nohup`).
 
     Entered while the server runs, so that it wraps the server's own handlers, in whichever process that is.
     """
@@ -51,7 +52,8 @@ def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
         yield  # a server in a thread gets no signals
         return
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in _ENDINGS}
+    hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    before = {number: signal.getsignal(number) for number in (*_ENDINGS, *hang_up)}
     parent = multiprocessing.parent_process()
     is_worker = parent is not None
     if parent is not None:
@@ -71,8 +73,12 @@ def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
         loop.call_later(_LEAVE_SECONDS, pass_on, signal.SIGINT, None)
 
     def drain(number: int, frame: FrameType | None) -> None:
-        if is_worker and number == signal.SIGINT:
-            return  # Ctrl-C reaches parent and workers alike; the parent tells its workers
+        if is_worker and number != signal.SIGTERM:
+            return  # what a terminal sends reaches parent and workers alike; the parent tells its workers
+        if number == signal.SIGHUP:
+            if application.draining:
+                return  # the shell and the system may both say so
+            number = signal.SIGTERM
         if application.draining:
             # The server may not have handled the first yet; after two it waits for nothing.
             pass_on(number, frame)
@@ -261,6 +267,12 @@ class _Workers(Multiprocess):
         super().init_processes()
         if self._companion is not None:
             self._companion.start()
+
+    def keep_subprocess_alive(self) -> None:
+        for worker in self.processes:
+            # Its end of the pipe is open here too, so that the death of one that is asked would show at the time-out.
+            worker.child_conn.close()
+        super().keep_subprocess_alive()
 
     def terminate_all(self) -> None:
         if self._companion is not None:

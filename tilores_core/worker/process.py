@@ -154,12 +154,12 @@ def _end_on_signals(over: asyncio.Event, *, supervised: bool) -> None:
         timer.start()
 
     loop.add_signal_handler(signal.SIGTERM, end)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            # What a terminal sends reaches all its processes; the parent decides, and closes the pipe when it ends.
+            loop.add_signal_handler(number, (lambda: None) if supervised else end)
     if supervised:
-        # Ctrl-C reaches all processes of a terminal; the parent decides, and closes the pipe when it ends.
-        loop.add_signal_handler(signal.SIGINT, lambda: None)
         threading.Thread(target=_watch_parent, args=(loop, end), name="parent", daemon=True).start()
-    else:
-        loop.add_signal_handler(signal.SIGINT, end)
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
