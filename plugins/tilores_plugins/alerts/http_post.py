@@ -14,6 +14,7 @@ from tilores_core import AlertChannelError, AlertNotice, AlertRefusedError, Plug
 from tilores_core.llm import parse_retry_after
 
 _REFUSED: Final = frozenset((400, 413, 422))
+_LATER: Final = frozenset((408, 425, 429))
 _LONGEST_REPLY: Final = 4096
 
 
@@ -77,8 +78,13 @@ class HttpChannel:
         if status in _REFUSED:
             raise AlertRefusedError(f"the receiver refuses the message: status {status}")
         if not 200 <= status < 300:
+            hint = ""
+            if 300 <= status < 400:
+                hint = ", a redirect, which is not followed: set the address that it leads to"
+            elif 400 <= status < 500 and status not in _LATER:
+                hint = ": are its address and its secret right?"
             raise AlertChannelError(
-                f"the receiver answers with status {status}",
+                f"the receiver answers with status {status}{hint}",
                 retry_after=parse_retry_after(response.headers),
             )
 
