@@ -25,6 +25,18 @@ _SENTENCE: Final = re.compile(r"[.!?…。！？｡]+[\"'”’»)\]]*(?:\s+|$)|
 _END: Final = re.compile(r"\W*?[.!?…。！？｡\n]|\W*$")
 _ENDED: Final = re.compile(r"\W*?[.!?…。！？｡\n]\W*")
 _LEAD: Final = re.compile(r"\s*(?:(?P<dots>…|\.\.+)\s*|\.?)")
+# What some say of the interruption, though they are asked not to.
+_POLITE: Final = re.compile(
+    r"\s*(?:sure|certainly|okay|ok|absolutely|apologies|sorry|continuing|here)\b", re.IGNORECASE
+)
+_PREAMBLE: Final = re.compile(
+    r"""\s*(?:(?:sure|certainly|okay|ok|absolutely)[,.!:]|(?:apologies|sorry)\ for\b|continuing\ (?:from|where)\b
+    |here(?:['’]s|\ is)\b)(?P<told>[^\n]{0,100}?
+    \b(?:continuing|continuation|interruption|(?:left|cut)\ off|the\ rest)\b[^:\n.!]{0,40}[:.!\n]+\s+)?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_SHORT_PREAMBLE: Final = 16  # characters that tell whether it is one
+_LONGEST_PREAMBLE: Final = 160  # characters
 _CLOSING: Final = ".,;:!?…)]}%»”’\"'、。，；：！？"
 _MARKS: Final = ".,;:!?…、。，；：！？"
 _WIDE: Final = "、。，；：！？｡」』）】”"
@@ -93,12 +105,8 @@ class Joint:
         if self._done:
             return text
         self._held += text
-        if self._leads:
-            led = _LEAD.match(self._held)
-            assert led is not None
-            if led.end() == len(self._held) and not final:
-                return ""
-            self._leads, self._held = False, self._held[led.end() if led["dots"] else 0 :]
+        if self._leads and not self._skip_lead(final=final):
+            return ""
         found = self._follow(final=final)
         if found is None:
             return ""
@@ -111,6 +119,21 @@ class Joint:
         if restarts:
             return restart(self._said, held[at:])
         return held[at:] if self._only and at else self._space(held[at:])
+
+    def _skip_lead(self, *, final: bool) -> bool:
+        """Leave out what stands before the text; False: it is not known yet."""
+        held = self._held
+        if self._is_open and _POLITE.match(held):
+            preamble = _PREAMBLE.match(held)
+            if preamble and preamble["told"]:
+                held = self._held = held[preamble.end() :]
+            elif len(held) < (_LONGEST_PREAMBLE if preamble else _SHORT_PREAMBLE) and not final:
+                return False
+        led = _LEAD.match(held)
+        if led is None or ((led.end() == len(held) or (self._is_open and held.strip().isalpha())) and not final):
+            return False
+        self._leads, self._held = False, held[led.end() if led["dots"] else 0 :]
+        return True
 
     def _follow(self, *, final: bool) -> tuple[int, bool] | None:
         """Where in the held text the new begins, and whether the open sentence begins again; None: not known yet."""
