@@ -92,10 +92,12 @@ class Link(asyncio.Protocol):
             return
         self._replies.feed(data)
         try:
-            reply = self._replies.gets()
-            while reply is not _MORE:
-                self._hand_out(reply)
-                reply = self._replies.gets()
+            while (reply := self._replies.gets()) is not _MORE:
+                request = self._waiting[0]
+                request.replies.append(reply)
+                if len(request.replies) == request.count:
+                    self._waiting.popleft()
+                    request.receive(request.replies, None)
         except (hiredis.ProtocolError, IndexError):
             self._drop("the other side is not Redis, or sent a reply without a request")
 
@@ -103,13 +105,6 @@ class Link(asyncio.Protocol):
         self._drop("the connection to Redis was lost")
 
     # --- inside ----------------------------------------------------------------------------------------
-
-    def _hand_out(self, reply: Any) -> None:
-        request = self._waiting[0]
-        request.replies.append(reply)
-        if len(request.replies) == request.count:
-            self._waiting.popleft()
-            request.receive(request.replies, None)
 
     def _check(self) -> None:
         """At the deadline of the request that was first in line some time ago.

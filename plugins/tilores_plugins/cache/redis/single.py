@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any, Protocol
 
 from hiredis import ReplyError
-from msgspec import Struct, field
 from redis.asyncio.connection import AbstractConnection
 
 from tilores_core import CacheError
@@ -30,6 +29,7 @@ SCAN_COUNT = 1000
 _NOT_PRIMARY = ("READONLY", "MASTERDOWN")
 
 Replies = asyncio.Future[list[Any]]
+Read = tuple[Sequence[str], Replies]
 
 
 class Before(Protocol):
@@ -83,32 +83,6 @@ class _Line:
             self.link = None
 
 
-class _Gathering(Struct):
-    """Reads that leave together."""
-
-    link: Link | None = None
-    keys: list[str] = field(default_factory=list)
-    readers: list[tuple[Replies, int, int]] = field(default_factory=list)
-
-    def add(self, keys: Sequence[str], reader: Replies) -> None:
-        start = len(self.keys)
-        self.keys.extend(keys)
-        self.readers.append((reader, start, len(self.keys)))
-
-    def receive(self, replies: list[Any] | None, error: CacheError | None) -> None:
-        values, failure = _join_replies(replies, error)
-        if failure is not None and replies is not None and self.link is not None:
-            # A server that refuses reads may be one that the address no longer leads to.
-            self.link.close()
-        for reader, start, stop in self.readers:
-            if reader.done():
-                continue
-            if failure is not None:
-                reader.set_exception(type(failure)(failure.message, fix=failure.fix))
-            else:
-                reader.set_result(values[start:stop])
-
-
 class SingleServer:
     """One Redis server, over a few pipelined connections.
 
@@ -134,7 +108,7 @@ class SingleServer:
         self._after = after
         self._reads = _Line(self._dial)
         self._writes = _Line(partial(self._dial, patient=True))
-        self._gathering: _Gathering | None = None
+        self._gathered: list[Read] = []
         self._closed = False
         self.batches = 0
         self.batched_keys = 0
@@ -146,11 +120,9 @@ class SingleServer:
         if link is None or link.closed:
             link = await self._ready(self._reads)
         reader: Replies = link.loop.create_future()
-        gathering = self._gathering
-        if gathering is None:
-            gathering = self._gathering = _Gathering()
+        if not self._gathered:
             link.loop.call_soon(self._flush)
-        gathering.add(keys, reader)
+        self._gathered.append((keys, reader))
         return await reader
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
@@ -236,20 +208,32 @@ class SingleServer:
             raise
 
     def _flush(self) -> None:
-        gathering, self._gathering = self._gathering, None
-        if gathering is None:
-            return
-        link, keys = self._reads.link, gathering.keys
+        link, reads, self._gathered = self._reads.link, self._gathered, []
+        keys = [key for wanted, _ in reads for key in wanted]
         self.batches += 1
         self.batched_keys += len(keys)
         commands = [("MGET", *keys[at : at + MAX_KEYS]) for at in range(0, len(keys), MAX_KEYS)]
         try:
             if link is None:
                 raise CacheError("the connection to Redis was closed")
-            gathering.link = link
-            link.send(pack_commands(*commands), len(commands), gathering.receive)
+            link.send(pack_commands(*commands), len(commands), partial(_hand_out, link, reads))
         except CacheError as error:
-            gathering.receive(None, error)
+            _hand_out(link, reads, None, error)
+
+
+def _hand_out(link: Link | None, reads: Sequence[Read], replies: list[Any] | None, error: CacheError | None) -> None:
+    """To each of `reads` its part of what the MGETs of all of them gave."""
+    values, failure = _join_replies(replies, error)
+    if failure is not None and replies is not None and link is not None:
+        link.close()  # a server that refuses reads may be one that the address no longer leads to
+    at = 0
+    for keys, reader in reads:
+        if not reader.done():
+            if failure is not None:
+                reader.set_exception(type(failure)(failure.message, fix=failure.fix))
+            else:
+                reader.set_result(values[at : at + len(keys)])
+        at += len(keys)
 
 
 def _wrote(command: Command, reply: Any) -> bool:
