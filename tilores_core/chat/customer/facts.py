@@ -10,6 +10,7 @@ from tilores_core.chat.customer.dates import compact_days, fits
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.name_parts import (
     NOT_LETTER,
+    PART_WORDS,
     PARTS,
     SHORT_MESSAGE,
     SPELLING,
@@ -64,9 +65,9 @@ _PRONOUN_BEHIND: Final = re.compile(
 )
 _IT_IS: Final = frozenset(("the", "it's", "its", "it", "he's", "she's", "that's", "he", "she"))
 _SEXED: Final = keywords((*_PRONOUNS, *_PEOPLE))
-_TELLING: Final = SPELLING | _SEXED
 _NAME_FIELDS: Final = frozenset((*PARTS[0], *PARTS[1], "name", "full name", "customer name", "nickname", "alias"))
 _GENERATION_WORDS: Final = keywords(set(GENERATIONS) - {"second", "third", "fourth", "elder", "younger"})
+_TELLING: Final = SPELLING | PART_WORDS | _SEXED | _GENERATION_WORDS
 _FEW_WORDS: Final = 4  # beside "senior", which is said of discounts, too
 _SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
 
@@ -281,8 +282,8 @@ def sex_meant(reading: Reading) -> str | None:
 
 def says_trait(reading: Reading) -> bool:
     """Whether the message may say how the name is spelt, the generation, or the sex of the customer."""
-    if not reading.said.keywords.isdisjoint(_GENERATION_WORDS) or says_part(reading):
-        return True
-    if reading.language == "en" and reading.said.keywords.isdisjoint(_TELLING):
+    words = reading.said.keywords
+    if reading.language == "en" and words.isdisjoint(_TELLING):
         return False
-    return spells(reading) or sex_meant(reading) is not None
+    told = not words.isdisjoint(_GENERATION_WORDS) or says_part(reading)
+    return told or spells(reading) or sex_meant(reading) is not None

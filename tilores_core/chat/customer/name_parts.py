@@ -64,6 +64,8 @@ _ROLE: Final = {
 }
 _FAMILY_FIRST: Final = re.compile(rf"(?:{_ROLES['last']}) (?:first|zuerst|d'abord|primero|prima|eerst|primeiro)\b")
 _ROLE_PHRASES: Final = Phrases("first_name", "last_name")
+PART_WORDS: Final = _PARTING | _ENDING_WORDS | _ROLE_PHRASES.words
+"""One of them is in each message of which `says_part` is true."""
 
 
 def parts_fit(customer: Customer, reading: Reading) -> bool:
