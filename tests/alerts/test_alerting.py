@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.alerts.alerting import alerting
 from tilores_core import Alert
@@ -269,14 +270,19 @@ async def test_failed_message_is_tried_again_with_growing_pauses_and_the_same_id
         channel = it.channels["one"]
         channel.error = AlertChannelError("down")
         it.queue.raise_alert(alert())
-        await it.step()
-        (waiting,) = await it.store.deliveries.of_alert(alert().fingerprint)
-        assert (waiting.state, waiting.attempts, waiting.error) == ("waiting", 1, "down")
-        for _ in range(200):
-            await it.step(3.0)
-        assert 5 <= channel.calls <= 12, "2, 4, 8, … seconds and then every five minutes, or half as long"
-        channel.error = None
-        await it.minutes(6)
+        with capture_logs() as lines:
+            await it.step()
+            (waiting,) = await it.store.deliveries.of_alert(alert().fingerprint)
+            assert (waiting.state, waiting.attempts, waiting.error) == ("waiting", 1, "down")
+            for _ in range(200):
+                await it.step(3.0)
+            assert 5 <= channel.calls <= 12, "2, 4, 8, … seconds and then every five minutes, or half as long"
+            channel.error = None
+            await it.minutes(6)
+        assert [line["event"] for line in lines if line["event"] != "alerts.sent"] == [
+            "alerts.send_failed",  # once for its reason
+            "fault.over",
+        ]
         assert it.said() == ["raised"]
         (sent,) = await it.store.deliveries.of_alert(alert().fingerprint)
         assert (sent.state, sent.message) == ("sent", channel.notices[0].id)

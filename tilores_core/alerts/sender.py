@@ -58,7 +58,11 @@ class ChannelSender:
     _sent: deque[int] | None = field(default=None, init=False)
     _unnoted: set[str] = field(default_factory=set, init=False)
     _fault: LastingFault = field(default_factory=lambda: LastingFault("alerts.store_failed"), init=False)
+    _outage: LastingFault = field(init=False)
     _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def __post_init__(self) -> None:
+        self._outage = LastingFault("alerts.send_failed", channel=self.name)
 
     def wake(self) -> None:
         """Something may have come to wait for the channel."""
@@ -142,6 +146,7 @@ class ChannelSender:
         if failed is not None:
             return await self._record_failure(message, deliveries, failed)
         assert self._sent is not None
+        self._outage.end()
         self._sent.append(self._now_ms())
         self.counted[self.name, "sent"] += 1
         self._unnoted.add(message)
@@ -182,9 +187,9 @@ class ChannelSender:
         if error.retry_after is not None:
             pause = min(max(error.retry_after, _SHORTEST_RETRY_AFTER), _LONGEST_RETRY_AFTER)
         self.counted[self.name, "failed"] += 1
-        log.warning(
-            "alerts.send_failed", channel=self.name, attempt=attempts + 1, error=text, retry_in_s=round(pause, 1)
-        )
+        if self._outage.is_new(text):
+            seconds = round(pause, 1)
+            log.warning("alerts.send_failed", channel=self.name, attempt=attempts + 1, error=text, retry_in_s=seconds)
         await self.store.deliveries.retry(message, text, next_ms=now + round(pause * 1000), fence=self.fence)
         return pause, refused
 
