@@ -30,7 +30,8 @@ class HttpConnection(BaseProtocol):
             self, loop, _BUFFER, payload_exception=ClientPayloadError, read_until_eof=True
         )
         super().__init__(loop, self._replies)
-        if opened.protocol is None or opened.transport is None:
+        if opened.protocol is None or opened.transport is None:  # lost already
+            opened.close()
             raise ServerDisconnectedError
         self._opened = opened
         self._opener = opened.protocol
@@ -59,7 +60,7 @@ class HttpConnection(BaseProtocol):
 
     async def send(self, request: bytes) -> Head:
         """Raises what aiohttp raises when there is no reply."""
-        if self.transport is None:
+        if self.transport is None or self.transport.is_closing():
             raise ServerDisconnectedError
         self._waiter = waiter = self._loop.create_future()
         self._body = None
