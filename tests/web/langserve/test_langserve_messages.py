@@ -55,6 +55,8 @@ def lang(kind: str, content: object = "hi", **more: Any) -> dict[str, Any]:
             "kwargs": {"value": "hi"},
         },
         {"input": {"role": "user", "content": "hi", "cache_control": {}}},
+        [{"type": "human", "data": {"content": "hi", "additional_kwargs": {}, "type": "human"}}],
+        {"type": "human", "data": {"content": "hi"}},
         {"text": "hi", "type": "StringPromptValue"},
         {
             "lc_serializable": True,

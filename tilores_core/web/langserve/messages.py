@@ -149,6 +149,8 @@ def _parse_message(item: object) -> Message:
         word = item.get("type")
         if word == "constructor" and (made := _constructed(item)):
             item, word = made, made["type"]
+        elif isinstance(data := item.get("data"), dict) and "content" not in item:  # as histories are kept
+            item = {**data, "type": word}
         role = _ROLES.get(word) if isinstance(word, str) else None
         if role is None or role == "chat":
             role = _read_role(item)
