@@ -28,6 +28,7 @@ SHARED_CLIENT = "find where LangChain makes its clients now; without it every mo
 CLEANUP = "find what closes a model's client now: ours is shared, and the provider closes it"
 REDIS = "ask through redis-py's own connection: half as many look-ups a second, and nothing else changes"
 AIOHTTP = "post through a `ClientSession`: 0.1 ms of CPU more a call, and nothing else changes"
+REPLIES = "leave replies and connections that wait to uvicorn: a cached reply takes a tenth longer"
 UVICORN = "supervise the workers ourselves: a second signal ends them at once, a failed start is an exit code"
 END_REASON = "find what makes chunks now; without it the reason why an answer ended has other words than backend"
 
@@ -141,6 +142,21 @@ CANARIES = [
         "tilores_core.web.server",
         "uvicorn.supervisors:Multiprocess",
         {"join_all": UVICORN, "run": UVICORN},
+    ),
+    *of(
+        "tilores_core.web.server",
+        "uvicorn.protocols.http.httptools_impl",
+        {
+            "RequestResponseCycle": (
+                REPLIES,
+                "scope transport flow default_headers message_event keep_alive on_response",
+            )
+        },
+    ),
+    *of(
+        "tilores_core.web.server",
+        "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol",
+        {"_start_asgi_task": (REPLIES, "cycle app"), "on_response_complete": REPLIES},
     ),
 ]
 

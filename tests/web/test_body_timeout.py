@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
+from typing import Any
 
+import pytest
 import pytest_asyncio
 import uvicorn
 
 from tilores_core.testing.waiting import eventually
+from tilores_core.web.application import ASGI
 from tilores_core.web.body_timeout import BodyTimeout
 from tilores_core.web.http_exchange import ClientGoneError, HttpExchange, Receive, Scope, Send
 from tilores_core.web.langserve.errors import error_reply
@@ -41,8 +44,10 @@ class QuickProtocol(BoundedProtocol):
 
 
 @asynccontextmanager
-async def serving(app: App, protocol: type[BoundedProtocol], idle: int = 60) -> AsyncIterator[int]:
-    config = uvicorn.Config(app, port=0, lifespan="off", log_config=None, http=protocol, timeout_keep_alive=idle)
+async def serving(app: ASGI, protocol: type[BoundedProtocol], *, keep_alive: int = 60) -> AsyncIterator[int]:
+    config = uvicorn.Config(
+        app, port=0, lifespan="off", log_config=None, http=protocol, timeout_keep_alive=keep_alive
+    )
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     await eventually(lambda: server.started)
@@ -129,8 +134,60 @@ async def test_headers_that_do_not_arrive_end_their_connection_alone() -> None:
         idle.close()
 
 
-async def test_a_connection_that_waits_for_a_request_is_closed_in_the_end() -> None:
-    async with serving(App(), QuickProtocol, idle=0) as port:
+async def test_connection_that_waits_for_its_next_request_is_closed_in_time() -> None:
+    async with serving(App(), QuickProtocol, keep_alive=0) as port:
         reader, writer = await answered(port)
         assert await to_the_end(reader) == b""
         writer.close()
+
+
+async def test_requests_sent_at_once_are_answered_in_their_order(app: tuple[App, int]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", app[1])
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n%b\r\n%b"
+    writer.write(b"".join(head % (size, b"", b"1" * size) for size in (1, 2)))
+    writer.write(head % (3, b"Connection: close\r\n", b"111"))
+    replies = (await to_the_end(reader)).split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert [reply.partition(b"\r\n\r\n")[2] for reply in replies] == [b'{"size":1}', b'{"size":2}', b'{"size":3}']
+    assert [b"connection: close" in reply for reply in replies] == [False, False, True]
+    assert all(b"\r\nx-request-id: r-1\r\n" in reply and b"date: " in reply for reply in replies)
+    writer.close()
+
+
+@pytest.mark.parametrize(("method", "body"), [(b"POST", b'{"size":0}'), (b"HEAD", b"")])
+async def test_reply_has_a_body_unless_its_head_was_asked_for(
+    app: tuple[App, int], method: bytes, body: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", app[1])
+    writer.write(method + b" / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b"content-length: 10\r\n" in head
+    writer.write_eof()
+    assert await to_the_end(reader) == body
+    writer.close()
+
+
+async def test_header_with_a_line_break_is_not_sent() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await HttpExchange(scope, receive, send, b"r-1").reply(200, {}, {"X-Odd": "a\r\nSet-Cookie: b"})
+
+    async with serving(app, BoundedProtocol) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(WHOLE)
+        assert await to_the_end(reader) == b""
+        writer.close()
+
+
+async def test_middleware_sees_what_is_sent() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def note(message: MutableMapping[str, Any]) -> None:
+            seen.append(message["type"])
+            await send(message)
+
+        await HttpExchange(scope, receive, note, b"r-1").reply(200, {"size": 3})
+
+    async with serving(app, BoundedProtocol) as port:
+        _, writer = await answered(port)
+        writer.close()
+    assert seen[:2] == ["http.response.start", "http.response.body"]

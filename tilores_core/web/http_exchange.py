@@ -31,6 +31,10 @@ _WATCH_AFTER_SECONDS = 0.05
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _LEAVE_SECONDS = 0.5
 
+WHOLE_REPLY = "tilores.whole_reply"
+"""The server's extension of ASGI: a function of a request's `send`, status, headers and body that writes a reply in
+one step, and says whether it could."""
+_NONE: Mapping[str, Any] = {}
 _JSON: Header = (b"content-type", b"application/json")
 _SSE: Header = (b"content-type", b"text/event-stream; charset=utf-8")
 _SSE_HEADERS: tuple[Header, ...] = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
@@ -114,20 +118,12 @@ class HttpExchange:
     async def reply_bytes(self, status: int, body: bytes, *headers: Header) -> None:
         """Send JSON that is bytes already."""
         self.status = status
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [
-                    _JSON,
-                    (b"content-length", b"%d" % len(body)),
-                    (b"x-request-id", self.request_id),
-                    *headers,
-                    *self.extra,
-                ],
-            }
-        )
-        await self._send({"type": "http.response.body", "body": body})
+        length = (b"content-length", b"%d" % len(body))
+        all_headers = [_JSON, length, (b"x-request-id", self.request_id), *headers, *self.extra]
+        write = self.scope.get("extensions", _NONE).get(WHOLE_REPLY)
+        if write is None or not write(self._send, status, all_headers, body):
+            await self._send({"type": "http.response.start", "status": status, "headers": all_headers})
+            await self._send({"type": "http.response.body", "body": body})
 
     async def reply(self, status: int, value: object, headers: Mapping[str, str] | None = None) -> None:
         given = [(name.lower().encode(), text.encode("latin-1")) for name, text in (headers or {}).items()]

@@ -12,22 +12,19 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.supervisors import Multiprocess
 
 from tilores_core.settings import ChatTable
 from tilores_core.web.application import Application
-
-try:
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as HttpProtocol
-except ImportError:  # a Python without httptools
-    from uvicorn.protocols.http.h11_impl import H11Protocol as HttpProtocol  # type: ignore[assignment]
+from tilores_core.web.http_exchange import WHOLE_REPLY, Header
 
 log = structlog.get_logger(part="serve")
 
@@ -153,37 +150,12 @@ class GatheringTransport:
             self._transport.writelines(gathered)
 
 
-class KeepAlive:
-    """The event loop for uvicorn's protocol, which sets a timer after each reply and cancels it at the next request:
-    of this timer it only keeps the end, at which `BoundedProtocol` looks."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.create_task = loop.create_task
-        self._end = 0.0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
-
-    def call_later(self, seconds: float, _: Callable[[], None]) -> KeepAlive:
-        self._end = self._loop.time() + seconds
-        return self
-
-    def cancel(self) -> None:
-        """Does nothing: uvicorn forgets the timer, and so nothing looks at it."""
-
-    @property
-    def over(self) -> bool:
-        return self._loop.time() >= self._end
-
-
-class BoundedProtocol(HttpProtocol):
+class BoundedProtocol(HttpToolsProtocol):
     """Closes a connection whose request's headers take longer than `header_seconds`, up to twice that for one that
-    is used again, and one that waits for a request for longer than uvicorn's `timeout_keep_alive`, up to
-    `header_seconds` later.
+    is used again, and one that waits for its next request longer than uvicorn's `timeout_keep_alive`.
 
     It looks now and then, as a timer for each request would cost as much as a cached reply: where neither a reply
-    nor uvicorn's own wait for the next request is under way, a request has begun and is not whole.
+    nor the wait for the next request is under way, a request has begun and is not whole.
     """
 
     header_seconds: ClassVar[float] = 30.0
@@ -191,31 +163,73 @@ class BoundedProtocol(HttpProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = GatheringTransport(transport, self.loop)  # type: ignore[assignment]
-        self._call_later = self.loop.call_later
-        self._looking = self._call_later(self.header_seconds, self._look, self)
-        self.loop = self._keep_alive = KeepAlive(self.loop)  # type: ignore[assignment]
+        self._idle_since: float | None = None
+        self._looking = self.loop.call_later(self.header_seconds, self._look, self)
 
     def data_received(self, data: bytes) -> None:
+        self._idle_since = None
         # Java's HTTP client asks in every first request for HTTP/2; the parser would take the body for that.
         if b"pgrade: h2c" in data and (self.cycle is None or not self.cycle.more_body):
             head, end, body = data.partition(b"\r\n\r\n")
             data = head.replace(b"pgrade: h2c", b"pgrade-not-taken: h2c") + end + body
         super().data_received(data)
 
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.scope["extensions"] = _EXTENSIONS
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without its timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = self.loop.time()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._looking.cancel()
         super().connection_lost(exc)
 
     def _look(self, waited: object) -> None:
+        seconds = self.header_seconds
         last = self.cycle
-        waits = (last is None or last.response_complete) and self.timeout_keep_alive_task is None
-        if (waits and waited is (last or self)) or (
-            self.timeout_keep_alive_task is not None and self._keep_alive.over
-        ):
+        waits = (last is None or last.response_complete) and self._idle_since is None
+        overdue = waits and waited is (last or self)
+        if self._idle_since is not None:
+            rest = self._idle_since + self.timeout_keep_alive - self.loop.time()
+            overdue, seconds = rest <= 0, min(rest, seconds)
+        if overdue:
             self.transport.close()
             return
-        waited = (last or self) if waits else None
-        self._looking = self._call_later(self.header_seconds, self._look, waited)
+        self._looking = self.loop.call_later(seconds, self._look, (last or self) if waits else None)
+
+
+def _write_reply(send: Any, status: int, headers: Sequence[Header], body: bytes) -> bool:
+    """Write a whole reply, whose length is in its headers, in one step: a quarter of the time that uvicorn takes for
+    its two, which look at each header with two patterns. `send`: the request's. Whether it could; else it does it."""
+    cycle = getattr(send, "__self__", None)
+    if not isinstance(cycle, RequestResponseCycle):
+        return False  # a middleware looks at what is sent
+    waits = cycle.flow.write_paused or cycle.disconnected or cycle.response_started
+    if waits or not cycle.keep_alive or cycle.scope["method"] == "HEAD":
+        return False
+    lines = [STATUS_LINE[status]]
+    for name, value in (*cycle.default_headers, *headers):
+        lines += (name, b": ", value, b"\r\n")
+    head = b"".join(lines)
+    if head.count(b"\n") != len(cycle.default_headers) + len(headers) + 1:
+        return False  # uvicorn refuses a header with a line break
+    cycle.transport.write(b"%b\r\n%b" % (head, body))
+    cycle.response_started = cycle.response_complete = True
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
+
+
+_EXTENSIONS: Final[Any] = {WHOLE_REPLY: _write_reply}
 
 
 class _Server(uvicorn.Server):
