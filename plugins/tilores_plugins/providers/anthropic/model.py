@@ -37,12 +37,12 @@ class _Events:
         parser = EventParser()
         async for chunk in chunks:
             for event in parser.feed(chunk):
-                yield _typed(event)
+                yield _read_event(event)
         if (last := parser.rest()) is not None:
-            yield _typed(last)
+            yield _read_event(last)
 
 
-def _typed(event: tuple[bytes, bytes]) -> ServerSentEvent:
+def _read_event(event: tuple[bytes, bytes]) -> ServerSentEvent:
     kind, data = event[0].decode("utf-8", "replace"), event[1].decode("utf-8", "replace")
     if not kind:
         try:
