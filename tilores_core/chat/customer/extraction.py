@@ -173,7 +173,7 @@ def extract(
     if names or spotted:
         evidence += name_evidence(names, words, spotted, page, known, identified=bool(emails or phones or ids))
         if "\n" in plain or ":" in plain or not _WRITING.isdisjoint(low):
-            evidence = [*with_writers(evidence, plain)]
+            evidence = [*with_writers(evidence, page)]
     if said.may_deny:
         said.correct_at_no([*evidence, *dates])
     if page.numbered or ids or phones or dates:

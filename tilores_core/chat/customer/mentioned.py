@@ -37,18 +37,18 @@ _LAST_NAME: Final = re.compile(
     rf"(?<![^\W_])(?:{alternation(all_phrases('last_name'))}){_PART_IS}(?:(?<=van|von|der|den)[ ][^\W\d_]+){{0,2}})",
     re.IGNORECASE,
 )
-_WRITER_REACH: Final = 48
+_LABELLED: Final = (":", "=", " by", "colleague", "agent")
 _DESK: Final = re.compile(
     r"(?<![^\W_])(?:assignee|assigned to|agente?|account manager|handled by|created by|opened by|owner|bearbeiter)"
-    r"[\"']?\s?[:=]\s?[\"']?$|\b(?:my colleague|agent) $",
-    re.IGNORECASE,
+    r"[\"']?\s?[:=]$|(?<![^\W_])(?:my colleague|agent)$"
 )
-_SIGNED: Final = re.compile(
-    r"(?:^|\n)[^\n\w]*(?:(?:kind|best|warm|many|with kind) )?(?:regards|wishes|sincerely|yours(?: \w+)?|cheers|"
-    r"thanks|thank you|best|(?:(?:mit )?(?:freundlichen|vielen|beste|viele|liebe|schöne) )?(?:grüßen?|gruß|dank)|"
-    r"cordialement|merci|bien à vous|(?:cordiali )?saluti|(?:un )?saludos?|atentamente|groeten?|--)[ ,.!]*\n+[ ]*$|"
-    r"(?:^|[\n,{])[ \"']*(?:reporter|reported by|sender|forwarded by|gemeldet von)[\"']?\s?[:=]?\s?[\"']?$",
-    re.IGNORECASE,
+_REPORTS: Final = re.compile(
+    r"(?:^|[\n,{])[ \"']*(?:reporter|reported by|sender|forwarded by|gemeldet von)[\"']?\s?[:=]?$"
+)
+_CLOSING: Final = re.compile(
+    r"\W*(?:(?:kind|best|warm|many|with kind) )?(?:regards|wishes|sincerely|yours(?: \w+)?|cheers|thanks|"
+    r"thank you|best|(?:(?:mit )?(?:freundlichen|vielen|beste|viele|liebe|schöne) )?(?:grüßen?|gruß|dank)|"
+    r"cordialement|merci|bien à vous|(?:cordiali )?saluti|(?:un )?saludos?|atentamente|groeten?|--)[ ,.!]*"
 )
 _FIRST_PARTS: Final = keywords(entry.split()[0] for entry in all_phrases("first_name"))
 _BORN: Final = frozenset(phrase.split()[0] for phrase in all_phrases("born"))
@@ -180,13 +180,18 @@ def name_evidence(
         )
 
 
-def with_writers(evidence: Sequence[Evidence], text: str) -> Iterator[Evidence]:
+def with_writers(evidence: Sequence[Evidence], page: TextScan) -> Iterator[Evidence]:
     """The evidence without the desk's own people ("agent: Ann Lee"); who signs or reports speaks."""
     for item in evidence:
-        before = text[max(0, item.start - _WRITER_REACH) : item.start] if item.kind == "name" else ""
-        if not before or not _DESK.search(before):
-            signs = item.kind == "name" and (_SIGNED.search(before) or text.startswith(" speaking", item.end))
-            yield replace(item, speaker=True) if signs else item
+        before = page.low[: item.start].rstrip(" \"'") if item.kind == "name" else ""
+        signs = page.low.startswith(" speaking", item.end)
+        if before.endswith("\n"):
+            signs = signs or _CLOSING.fullmatch(before.rstrip().rpartition("\n")[2]) is not None
+        elif before.endswith(_LABELLED):
+            if _DESK.search(before):
+                continue
+            signs = signs or _REPORTS.search(before) is not None
+        yield replace(item, speaker=True) if signs and item.kind == "name" else item
 
 
 def _is_phrase(name: str, i: int, text: str, words: Sequence[Word], known: Vocabulary) -> bool:
