@@ -6,12 +6,14 @@ import asyncio
 import gzip
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import aiohttp
 import pytest
 
 from tilores_core.llm import http_connection
 from tilores_core.llm.http_address import HttpAddress, Reply
+from tilores_core.resilience import cancel_tasks, current_task
 from tilores_core.testing.waiting import eventually
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -24,10 +26,12 @@ class Server:
     def __init__(self) -> None:
         self.answers: list[bytes | Answer] = [whole(b"fine")]
         self.connections = self.open = self.requests = 0
+        self.tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
+        self.tasks.add(current_task())
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -44,6 +48,8 @@ class Server:
         finally:
             self.open -= 1
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 def whole(body: bytes, *headers: bytes) -> bytes:
@@ -75,6 +81,7 @@ async def server() -> AsyncIterator[Server]:
     server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"  # type: ignore[attr-defined]
     yield server
     listening.close()
+    await cancel_tasks(*server.tasks)
 
 
 @pytest.fixture
