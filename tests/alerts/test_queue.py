@@ -16,6 +16,7 @@ from tests.alerts.alerting import alerting
 from tilores_core.alerts import queue
 from tilores_core.alerts.queue import MARK, AlertQueue
 from tilores_core.alerts.spill import SpillFile, take_over
+from tilores_core.contracts import Alert
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
@@ -162,6 +163,15 @@ async def test_alerts_of_a_killed_process_are_taken_over(tmp_path: Path) -> None
     finally:
         child.kill()
         child.wait()
+
+
+def test_alert_without_labels_and_values_is_taken_over(tmp_path: Path) -> None:
+    left = SpillFile(tmp_path)
+    alert = Alert(kind="worker.down", severity="HIGH", title="The worker is gone", source="watch")
+    report = AlertReport(fingerprint=alert.fingerprint, alert=alert, count=1)
+    left.write([report])
+    ((_, reports),) = take_over(tmp_path, SpillFile(tmp_path))
+    assert reports == [report]
 
 
 def test_damaged_file_is_put_aside(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ class SpillFile:
     def write(self, reports: Sequence[AlertReport]) -> None:
         """Replace what the file holds; it is on the disk when this returns."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(self.path, _REPORTS.dump_json([*reports]))
+        written = _REPORTS.dump_json([*reports], fallback=dict, warnings=False)  # other mappings than dicts
+        replace_file(self.path, written)
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
