@@ -119,7 +119,7 @@ def _rendering(style: Literal["console", "json"]) -> structlog.types.Processor:
         return _to_json
     if sys.stderr.isatty():
         return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    return _to_logfmt  # nobody is looking: plain key=value, which is quicker to write and to search
+    return _to_logfmt  # for no terminal: plain key=value, which is quicker to write and to search
 
 
 def _to_json(logger: Any, level: str, event: structlog.types.EventDict) -> str:

@@ -43,6 +43,7 @@ from tilores_core.llm.openai_protocol import (
     OPENAI_FIELDS as OPENAI_FIELDS,
     SERVER_FIELDS as SERVER_FIELDS,
     OpenAIProtocolProvider as OpenAIProtocolProvider,
+    with_thoughts as with_thoughts,
 )
 from tilores_core.llm.parameters import (
     Field as Field,

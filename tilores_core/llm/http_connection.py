@@ -59,7 +59,7 @@ class HttpConnection(BaseProtocol):
         return self._ends or self.busy or self.closed
 
     async def send(self, request: bytes) -> Head:
-        """Raises what aiohttp raises when there is no reply."""
+        """Raises what aiohttp raises when no reply comes."""
         if self.transport is None or self.transport.is_closing():
             raise ServerDisconnectedError
         self._waiter = waiter = self._loop.create_future()

@@ -29,6 +29,8 @@ TAG_OVERHEAD = 150
 _LARGEST_SHARE = 8  # one entry may take an eighth of `max_bytes`, or it would evict too many others
 _SWEPT_AT_ONCE = 2
 _SWEPT_PER_LOOK = 250
+_CLOCK_SECONDS = 60.0
+"""A clock that is put back by less is not noticed."""
 
 
 class Settings(BaseModel):
@@ -59,10 +61,6 @@ def build(context: PluginContext) -> MemoryTier:
     return MemoryTier(
         max_entries=settings.max_entries, max_bytes=settings.max_bytes, ttl_seconds=settings.ttl_seconds
     )
-
-
-_CLOCK_SECONDS = 60.0
-"""A clock that is put back by less is not noticed."""
 
 
 @dataclass(slots=True)

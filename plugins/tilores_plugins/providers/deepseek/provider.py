@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tilores_core import PluginContext
-from tilores_core.llm import OPENAI_FIELDS, Fields, ModelData, OpenAIProtocolProvider, load_catalogue
+from tilores_core.llm import (
+    OPENAI_FIELDS,
+    Fields,
+    ModelData,
+    OpenAIProtocolProvider,
+    load_catalogue,
+    with_thoughts,
+)
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -31,10 +38,7 @@ class DeepSeekProvider(OpenAIProtocolProvider):
     def adapt(self, body: dict[str, Any], model: ModelData) -> None:
         messages = body["messages"]
         if any("tool_calls" in message for message in messages):  # then it wants it of every answer, of any model
-            body["messages"] = [
-                {"reasoning_content": "", **message} if message["role"] == "assistant" else message
-                for message in messages
-            ]
+            body["messages"] = with_thoughts(messages)
 
     def make(self, model: ModelData, fields: dict[str, Any]) -> BaseChatModel:
         from langchain_deepseek import ChatDeepSeek
